@@ -1,1 +1,5 @@
+"""PyTorch modules from elementary tensor operations, drop-in for their namesakes in `torch.nn`."""
 
+from bnlab.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]

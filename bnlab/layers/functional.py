@@ -1,0 +1,127 @@
+"""Batch normalisation of a tensor: the computation that the modules of `bnlab.layers` stand on."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def batch_norm(
+    x: Float[Tensor, "n c *spatial"],
+    running_mean: Float[Tensor, " c"] | None,
+    running_var: Float[Tensor, " c"] | None,
+    weight: Float[Tensor, " c"] | None = None,
+    bias: Float[Tensor, " c"] | None = None,
+    *,
+    training: bool,
+    momentum: float | Float[Tensor, ""] = 0.1,
+    eps: float = 1e-5,
+) -> Float[Tensor, "n c *spatial"]:
+    """Normalise every channel, then scale and shift it (Ioffe & Szegedy 2015, algorithms 1 and 2, arXiv:1502.03167).
+
+    In training each channel is normalised by the mean and the biased variance of this batch, and the running
+    statistics move towards the batch's; in evaluation the running statistics normalise. Statistics are computed in
+    float32, and in float64 for float64 input; the output has the input's dtype. NaN passes through: one NaN makes
+    its whole channel NaN in training, and its running statistics too. An empty batch gives an empty output and
+    leaves the running statistics as they were.
+
+    Args:
+        x: the input; floating-point, channels on axis 1.
+        running_mean: one value per channel, updated in place in training; None to keep no running statistics.
+        running_var: the same for the variance, kept unbiased.
+        weight: gamma, the scale of each channel; None for 1.
+        bias: beta, the shift of each channel; None for 0.
+        training: whether to use (and track) this batch's statistics, or the running ones.
+        momentum: weight of the new batch, `running = (1 - momentum) * running + momentum * batch`.
+        eps: added to the variance, under the root.
+
+    Returns:
+        The normalised tensor, of the shape, dtype and memory format of `x`.
+
+    Raises:
+        ValueError: an argument does not fit the others, or training was asked for with one value per channel, which
+            has no variance. Nothing is changed then.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+        >>> batch_norm(x, None, None, training=True).round(decimals=4)
+        tensor([[-1., -1.],
+                [ 1.,  1.]])
+    """
+    _check_input(x, training=training, eps=eps)
+    _check_per_channel(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    wide = x.to(statistics_dtype(x.dtype))
+
+    def per_channel(values: Tensor) -> Tensor:
+        return values.to(wide.dtype).reshape(1, -1, *(1,) * (x.ndim - 2))
+
+    if training:
+        mean, var = _batch_statistics(wide)
+    elif running_mean is None or running_var is None:
+        raise ValueError("evaluation needs running_mean and running_var, got None")
+    else:
+        mean, var = running_mean, running_var
+
+    x_hat = (wide - per_channel(mean)) * torch.rsqrt(per_channel(var) + eps)
+    y = x_hat if weight is None else x_hat * per_channel(weight)
+    y = y if bias is None else y + per_channel(bias)
+
+    if training and running_mean is not None and running_var is not None:
+        _update_running_stats(running_mean, running_var, mean, var, count=_count(x), momentum=momentum)
+    return y.to(x.dtype)
+
+
+def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype that statistics are computed in: at least float32, since half precision keeps only 3 digits of a sum.
+
+    >>> statistics_dtype(torch.bfloat16), statistics_dtype(torch.float64)
+    (torch.float32, torch.float64)
+    """
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel; zeros where there are no values."""
+    axes = (0, *range(2, x.ndim))
+    if x.numel() == 0:
+        return x.sum(axes), x.sum(axes)
+    # The mean square minus the squared mean would cancel where the mean is large; var_mean subtracts the mean first.
+    var, mean = torch.var_mean(x, axes, correction=0)
+    return mean, var
+
+
+@torch.no_grad()  # a buffer that kept its graph would keep every batch it has seen
+def _update_running_stats(
+    running_mean: Tensor, running_var: Tensor, mean: Tensor, var: Tensor, *, count: int, momentum: float | Tensor
+) -> None:
+    if count == 0:
+        return
+    unbiased_var = var * (count / (count - 1))  # evaluation sees other data, for which the batch's own is too small
+    running_mean.copy_((1 - momentum) * running_mean.to(mean.dtype) + momentum * mean)
+    running_var.copy_((1 - momentum) * running_var.to(var.dtype) + momentum * unbiased_var)
+
+
+def _count(x: Tensor) -> int:
+    """Values per channel."""
+    return x.numel() // x.shape[1]
+
+
+def _check_input(x: Tensor, *, training: bool, eps: float) -> None:
+    shape = tuple(x.shape)
+    if x.ndim < 2 or x.shape[1] == 0:
+        raise ValueError(f"expected x of shape (n, c, *spatial) with at least one channel, got {shape}")
+    if not x.is_floating_point():
+        raise ValueError(f"expected x of a floating-point dtype, got {x.dtype}")
+    if training and _count(x) == 1:
+        raise ValueError(f"expected more than one value per channel in training, got x of shape {shape}")
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(f"expected eps {'above 0 in training' if training else 'of at least 0'}, got {eps}")
+
+
+def _check_per_channel(x: Tensor, **per_channel: Tensor | None) -> None:
+    channels = x.shape[1]
+    for name, values in per_channel.items():
+        if values is not None and values.shape != (channels,):
+            got = tuple(values.shape)
+            raise ValueError(f"expected {name} of shape ({channels},), one value per channel of x, got {got}")
+    if (per_channel["running_mean"] is None) != (per_channel["running_var"] is None):
+        raise ValueError("expected both of running_mean and running_var or neither, got one")
