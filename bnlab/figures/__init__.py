@@ -1,1 +1,1 @@
-
+"""A study's result as a matplotlib figure, in one style."""
