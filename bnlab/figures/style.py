@@ -42,7 +42,7 @@ def apply() -> None:
             "grid.color": COLOURS["grid"],
             "grid.linewidth": 0.8,
             "legend.edgecolor": "none",
-            "legend.framealpha": 0.85,
+            "legend.framealpha": 0.6,
             "legend.fontsize": 10.0,
             "lines.linewidth": 2.0,
             "xtick.labelsize": 10.0,
@@ -78,5 +78,5 @@ def new_figure(
 
 
 def _letters_in(width: float) -> int:
-    """How many letters of the title fit in `width` inches, for letters 0.62 of their size wide: bold ones are narrower."""
+    """How many letters of the title fit in `width` inches, at 0.62 of their size each: bold ones are narrower."""
     return int(0.98 * width * 72 / (0.62 * TITLE_SIZE))
