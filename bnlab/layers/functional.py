@@ -55,7 +55,7 @@ def batch_norm(
         return values.to(wide.dtype).reshape(1, -1, *(1,) * (x.ndim - 2))
 
     if training:
-        mean, var = _batch_statistics(wide)
+        mean, var = batch_statistics(wide)
     elif running_mean is None or running_var is None:
         raise ValueError("evaluation needs running_mean and running_var, got None")
     else:
@@ -66,7 +66,7 @@ def batch_norm(
     y = y if bias is None else y + per_channel(bias)
 
     if training and running_mean is not None and running_var is not None:
-        _update_running_stats(running_mean, running_var, mean, var, count=_count(x), momentum=momentum)
+        update_running_stats(running_mean, running_var, mean, var, count=_count(x), momentum=momentum)
     return y.to(x.dtype)
 
 
@@ -79,25 +79,51 @@ def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel; zeros where there are no values."""
+def batch_statistics(x: Float[Tensor, "n c *spatial"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+    """Mean and biased variance of every channel, over all other axes and in the dtype of `x`; zeros if there are none.
+
+    >>> batch_statistics(torch.tensor([[1.0, 10.0], [3.0, 30.0]]))
+    (tensor([ 2., 20.]), tensor([  1., 100.]))
+    """
     axes = (0, *range(2, x.ndim))
     if x.numel() == 0:
         return x.sum(axes), x.sum(axes)
-    # The mean square minus the squared mean would cancel where the mean is large; var_mean subtracts the mean first.
-    var, mean = torch.var_mean(x, axes, correction=0)
-    return mean, var
+    # Two passes: the mean square minus the squared mean would cancel where the mean is large.
+    batch_var, batch_mean = torch.var_mean(x, axes, correction=0)
+    return batch_mean, batch_var
 
 
 @torch.no_grad()  # a buffer that kept its graph would keep every batch it has seen
-def _update_running_stats(
-    running_mean: Tensor, running_var: Tensor, mean: Tensor, var: Tensor, *, count: int, momentum: float | Tensor
+def update_running_stats(
+    running_mean: Float[Tensor, " c"],
+    running_var: Float[Tensor, " c"],
+    batch_mean: Float[Tensor, " c"],
+    batch_var: Float[Tensor, " c"],
+    *,
+    count: int,
+    momentum: float | Float[Tensor, ""] = 0.1,
 ) -> None:
+    """Move the running statistics towards the batch's, in place; computed in the batch statistics' dtype.
+
+    Args:
+        running_mean: moved to `(1 - momentum) * running_mean + momentum * batch_mean`.
+        running_var: the same, towards the unbiased variance, `count / (count - 1)` times the biased one.
+        batch_mean: mean of each channel.
+        batch_var: biased variance of each channel.
+        count: values per channel, at least 2, or 0 for an empty batch, which moves nothing.
+        momentum: weight of the new batch.
+
+    Example:
+        >>> running_mean, running_var = torch.zeros(1), torch.ones(1)
+        >>> update_running_stats(running_mean, running_var, torch.tensor([5.0]), torch.tensor([2.0]), count=2)
+        >>> running_mean, running_var
+        (tensor([0.5000]), tensor([1.3000]))
+    """
     if count == 0:
         return
-    unbiased_var = var * (count / (count - 1))  # evaluation sees other data, for which the batch's own is too small
-    running_mean.copy_((1 - momentum) * running_mean.to(mean.dtype) + momentum * mean)
-    running_var.copy_((1 - momentum) * running_var.to(var.dtype) + momentum * unbiased_var)
+    unbiased_var = batch_var * (count / (count - 1))
+    running_mean.copy_((1 - momentum) * running_mean.to(batch_mean.dtype) + momentum * batch_mean)
+    running_var.copy_((1 - momentum) * running_var.to(batch_var.dtype) + momentum * unbiased_var)
 
 
 def _count(x: Tensor) -> int:
