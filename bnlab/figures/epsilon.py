@@ -41,27 +41,15 @@ def epsilon_placement(
         raise ValueError(f"expected three 1-D arrays of one length, got shapes {shapes[0]}, {shapes[1]}, {shapes[2]}")
     figure, axes = new_figure(title="Inside the root, eps keeps a nearly constant channel quiet", height=4.0)
     ax = axes.item()
-    ax.loglog(
-        channel_var, std_outside, "o-", color=COLOURS["wrong"], markersize=4, label="outside: (x - mean) / (std + eps)"
-    )
-    ax.loglog(
-        channel_var,
-        std_inside,
-        "o-",
-        color=COLOURS["batch_norm"],
-        markersize=4,
-        label="inside: (x - mean) / √(var + eps)",
-    )
+    for std, role, label in (
+        (std_outside, "wrong", "outside: (x - mean) / (std + eps)"),
+        (std_inside, "batch_norm", "inside: (x - mean) / √(var + eps)"),
+    ):
+        ax.loglog(channel_var, std, "o-", color=COLOURS[role], markersize=4, label=label)
     largest = 1 / np.sqrt(eps)
     below_eps = np.array([channel_var[0], eps])
-    ax.plot(
-        below_eps,
-        largest * np.sqrt(below_eps),
-        "--",
-        color=COLOURS["theory"],
-        linewidth=1.2,
-        label=f"a gain of 1/√eps = {largest:.0f}",
-    )
+    cap = f"a gain of 1/√eps = {largest:.0f}"
+    ax.plot(below_eps, largest * np.sqrt(below_eps), "--", color=COLOURS["theory"], linewidth=1.2, label=cap)
     ax.axvline(eps, color=COLOURS["theory"], linestyle=":", linewidth=1.2)
     ax.annotate("var = eps", (eps, std_inside.min()), xytext=(6, 0), textcoords="offset points")
     ax.set(xlabel="variance of the channel before normalisation", ylabel="standard deviation after")

@@ -105,15 +105,17 @@ print("channel 1:", x_hat[:, 1].ravel().round(3))
 # here we set them to something visible.
 
 # %%
-gamma, beta = np.array([2.0, 1.0]).reshape(1, 2, 1, 1), np.array([0.0, 5.0]).reshape(1, 2, 1, 1)
+gamma = np.array([2.0, 1.0]).reshape(1, 2, 1, 1)
+beta = np.array([0.0, 5.0]).reshape(1, 2, 1, 1)
 y = gamma * x_hat + beta
 print("channel 0:", y[:, 0].ravel().round(3))
 print("channel 1:", y[:, 1].ravel().round(3))
-expected_std = gamma * np.sqrt(var / (var + eps))
+has_mean = np.allclose(y.mean((0, 2, 3)), beta.ravel())
+has_std = np.allclose(y.std((0, 2, 3)), (gamma * np.sqrt(var / (var + eps))).ravel())
 takeaway(
-    "A channel comes out with mean beta and, as long as its variance is far above eps, standard deviation |gamma|, "
-    "whatever mean and variance it came in with.",
-    np.allclose(y.mean((0, 2, 3)), beta.ravel()) and np.allclose(y.std((0, 2, 3)), expected_std.ravel()),
+    "A channel comes out with mean beta and, as long as its variance is far above eps, "
+    "standard deviation |gamma|, whatever mean and variance it came in with.",
+    has_mean and has_std,
 )
 
 # %% [markdown]
@@ -137,7 +139,8 @@ rng = np.random.default_rng(3)
 for shape in [(6, 3), (6, 3, 5), (6, 3, 4, 5)]:
     batch, (gamma, beta) = rng.normal(100, 2, size=shape), rng.normal(size=(2, 3))
     tested, _ = batch_norm_forward(batch, gamma, beta)
-    print(shape, "agree to 1e-10:", np.allclose(batch_norm(batch, gamma, beta), tested, rtol=0, atol=1e-10))
+    same = np.allclose(batch_norm(batch, gamma, beta), tested, rtol=0, atol=1e-10)
+    print(f"{shape} agree to 1e-10: {same}")
 
 show(batch_norm_forward)
 
@@ -177,7 +180,7 @@ answers = {
 agree = {name: np.allclose(answer, theirs, rtol=0, atol=1e-10) for name, answer in answers.items()}
 for name, same in agree.items():
     print(f"{name:15s} and torch.nn agree to 1e-10: {same}")
-takeaway("The four lines are all that torch.nn.BatchNorm2d computes on the way forward.", all(agree.values()))
+takeaway("The four lines are all that `torch.nn.BatchNorm2d` computes going forward.", all(agree.values()))
 
 # %% [markdown]
 # All it computes, not all it does. In training mode the batch also leaves a trace: each buffer moves a tenth of the way
@@ -234,8 +237,8 @@ figures.epsilon_placement(cache.batch_var, inside.std(0), outside.std(0), eps=ep
 largest = cache.inv_std.max()
 print(f"largest gain inside: {largest:.0f}; outside it could reach {1 / eps:,.0f}")
 takeaway(
-    "eps is a floor under the variance: beyond avoiding 0 / 0 it caps the gain at |gamma| / sqrt(eps): 316 for "
-    "PyTorch's 1e-5 and gamma 1.",
+    "`eps` is a floor under the variance. Beyond avoiding 0 / 0 it caps the gain at "
+    "`|gamma| / sqrt(eps)`: 316 for PyTorch's 1e-5 and a gamma of 1.",
     315 < largest <= 1 / np.sqrt(eps) and inside.std(0)[0] < 0.01 < outside.std(0)[0],
 )
 
@@ -251,10 +254,10 @@ takeaway(
 #
 # ## How far one value can stand out
 #
-# One activation in a batch is a million, the others are 0. How large is its `x_hat`? Since the `x_hat` of a channel add
-# up to 0, an outlier of size a leaves -a for the other m - 1 to share. They add least to the sum of squares when they
-# share it evenly: a² / (m - 1). The sum of squares is at most m. So a² · m / (m - 1) is at most m, and a is at most
-# sqrt(m - 1).
+# One activation of a batch is a million, the other $m-1$ are 0. How large is its `x_hat`? The `x_hat` of a channel add
+# up to 0, so an outlier of size $a$ leaves $-a$ for the others to share, and they add least to the sum of squares when
+# they share it evenly: $a^2/(m-1)$ in all. The sum of squares is at most $m$, so $a^2 + a^2/(m-1) \le m$, which is $a
+# \le \sqrt{m-1}$.
 
 # %%
 for m in (2, 8, 32, 512):
@@ -264,17 +267,17 @@ for m in (2, 8, 32, 512):
     print(f"m = {m:3d}: x_hat of the outlier {outlier.max():6.3f}, sqrt(m - 1) {np.sqrt(m - 1):6.3f}")
 heavy_tailed, _ = batch_norm_forward(rng.standard_cauchy((32, 2000)), np.ones(2000), np.zeros(2000))
 takeaway(
-    "No x_hat exceeds sqrt(m - 1) in size. Two values per channel, unless eps interferes, become +1 and -1: "
-    "only which is larger is left.",
+    "No `x_hat` exceeds `sqrt(m - 1)` in size. Two values per channel, unless `eps` interferes, "
+    "become +1 and -1: all that is left is which was larger.",
     bool(np.abs(heavy_tailed).max() <= np.sqrt(31)) and np.isclose(outlier.max(), np.sqrt(511)),
 )
 
 # %% [markdown]
 # ## Divide by m, or by m - 1
 #
-# Line two divides by m: the *biased* variance. It has to, if the four values are to come out with variance 1, because
-# nothing is being estimated: the question is how far *these* values lie from *their* mean. The running variance is for
-# another use, at inference, where it stands for the whole population. A sample lies closer to its own mean than to the
+# Line two divides by m: the *biased* variance. It has to, if the batch is to come out with variance 1, because nothing
+# is being estimated: the question is how far *these* values lie from *their* mean. The running variance is for another
+# use, at inference, where it stands for the whole population. A sample lies closer to its own mean than to the
 # population's, and dividing by m - 1 makes up for that on average: the *unbiased* variance. PyTorch normalises with the
 # one and stores the other. That is the answer to the question above: 0.9 · 1 + 0.1 · 100/3 = 4.233.
 #
@@ -290,9 +293,9 @@ for m in (2, 4, 32, 2048):
     ratios[m] = (training_std / layer.eval()(channel).std(correction=0)).item()
     print(f"m = {m:4d}: std in training / std at inference = {ratios[m]:.3f}")
 takeaway(
-    "The two divisors differ by a factor sqrt(m / (m - 1)) in the output: 1.414 at two values per channel, "
-    "1.0002 at two thousand.",
-    all(abs(ratios[m] - np.sqrt(m / (m - 1))) < 1e-4 for m in ratios) and 1.0002 < ratios[2048] < 1.0003,
+    "The choice of divisor changes the output by a factor `sqrt(m / (m - 1))`: "
+    "1.414 at two values per channel, 1.0002 at two thousand.",
+    all(abs(ratio - np.sqrt(m / (m - 1))) < 1e-4 for m, ratio in ratios.items()),
 )
 
 # %% [markdown]
@@ -319,25 +322,26 @@ for name, batch in (("this batch", a[:32]), ("the next batch", a[32:])):
 # `beta` are applied. Three changes to the activations put that to the test.
 
 # %%
-brighter_image = a.copy()
-brighter_image[0] += 3
+brighter = a.copy()
+brighter[0] += 3
 changes = {
     "all of it times 10, plus 100": 10 * a + 100,
     "another bias in the convolution": a + rng.normal(size=(8, 1, 1)),
-    "3 added to one image only": brighter_image,
+    "3 added to one image only": brighter,
 }
 y, _ = batch_norm_forward(a, gamma, beta)
-moved = {name: bool(np.abs(batch_norm_forward(b, gamma, beta)[0] - y).max() > 1e-3) for name, b in changes.items()}
-for name, it_moved in moved.items():
-    print(f"{name}: output moved by more than 1e-3: {it_moved}")
+moved = {}
+for name, changed in changes.items():
+    moved[name] = bool(np.abs(batch_norm_forward(changed, gamma, beta)[0] - y).max() > 1e-3)
+    print(f"{name}: output moved by more than 1e-3: {moved[name]}")
 takeaway(
-    "In training mode, up to eps, batch norm ignores a shift and a positive scale that all values of a channel "
-    "share, so a bias just before it is redundant. Differences between examples pass.",
-    list(moved.values()) == [False, False, True] and list(restored.values()) == [True, False],
+    "In training mode, up to `eps`, batch norm ignores a shift and a positive scale that all values of "
+    "a channel share, so a bias just before it is redundant. Differences between examples pass.",
+    [*moved.values()][:3] == [False, False, True] and [*restored.values()] == [True, False],
 )
 
 # %% [markdown]
-# This is why you see `nn.Conv2d(..., bias=False)` in front of every batch norm.
+# This is why you see `nn.Conv2d(..., bias=False)` in front of a batch norm.
 #
 # **Your turn.** What does a *negative* factor do? Add `"times -1": -a` to `changes`, say first what you expect of
 # `x_hat`, and run.
@@ -351,19 +355,19 @@ takeaway(
 #
 # ## The subtraction that loses everything
 #
-# On paper the variance is also E[x²] - E[x]², the mean of the squares minus the square of the mean. It is tempting:
-# both sums can be taken in one pass over the data. Here are 1,024 float32 values with variance 1, moved further and
-# further from 0.
+# On paper the variance is also $E[x^2]-E[x]^2$, the mean of the squares minus the square of the mean (`raw` below). It
+# is tempting: both sums can be taken in one pass over the data. Here are 1,024 float32 values with variance 1, moved
+# further and further from 0.
 
 # %%
 values = rng.normal(size=1024)
 values = (values - values.mean()) / values.std()
+algorithms = {"two passes": variance.two_pass, "shifted": variance.shifted, "raw": variance.raw_moments}
 table = {}
 for offset in (0, 10, 100, 1000, 5000):
-    x32 = (values + offset).astype(np.float32)
-    table[offset] = [algorithm(x32)[1] for algorithm in (variance.two_pass, variance.shifted, variance.raw_moments)]
-    two_pass, shifted, raw = table[offset]
-    print(f"mean {offset:4d}: two passes {two_pass:.2f}, shifted {shifted:.2f}, E[x^2] - E[x]^2 {raw:6.2f}")
+    moved_away = (values + offset).astype(np.float32)
+    table[offset] = {name: algorithm(moved_away)[1] for name, algorithm in algorithms.items()}
+    print(f"mean {offset:4d}:", ", ".join(f"{name} {var:.2f}" for name, var in table[offset].items()))
 
 # %% [markdown]
 # The true value is 1 in every row. A float32 holds about 7 decimal digits. At mean 5000 the two numbers to be
@@ -371,17 +375,16 @@ for offset in (0, 10, 100, 1000, 5000):
 
 # %%
 print("spacing of float32 near 5000 squared:", np.spacing(np.float32(5000) ** 2))
-print("square root of the variance at mean 5000:", torch.tensor(table[5000][2]).sqrt().item())
-ratio = (activations.mean((0, 2, 3)).abs() / activations.std((0, 2, 3))).max().item()
+print("root of the variance at mean 5000:", torch.tensor(table[5000]["raw"]).sqrt().item())
+ratio = (activations.mean((0, 2, 3)).abs() / activations.std((0, 2, 3))).max()
 years = np.arange(1990, 2026)
-print(
-    f"mean / std: these activations at most {ratio:.1f}, the calendar years 1990-2025 {years.mean() / years.std():.0f}"
-)
+print(f"mean / std in these activations: {ratio:.1f} at most")
+print(f"mean / std of the calendar years 1990 to 2025: {years.mean() / years.std():.0f}")
 takeaway(
-    "In float32, E[x^2] - E[x]^2 loses the variance when the mean is about a thousand standard deviations or more. "
-    "Subtracting first and squaring then keeps it.",
-    all(abs(good - 1) < 0.01 for row in table.values() for good in row[:2])
-    and all(abs(table[offset][2] - 1) > 0.5 for offset in (1000, 5000)),
+    "In float32, $E[x^2]-E[x]^2$ loses the variance when the mean is about a thousand standard "
+    "deviations or more. Subtracting first and squaring then keeps it.",
+    all(abs(row[name] - 1) < 0.01 for row in table.values() for name in ("two passes", "shifted"))
+    and all(abs(table[offset]["raw"] - 1) > 0.5 for offset in (1000, 5000)),
 )
 
 # %% [markdown]
@@ -420,7 +423,7 @@ takeaway(
 # <details><summary>A batch norm written by hand gives NaN on one feature, and the feature has no NaN. Where do you
 # look?</summary>
 #
-# At how the variance is computed. If it is E[x²] - E[x]² in float32 and the feature's mean is thousands of times its
+# At how the variance is computed. If it is $E[x^2]-E[x]^2$ in float32 and the feature's mean is thousands of times its
 # standard deviation, the variance can come out negative. Print it; then subtract before squaring, or centre the
 # feature.
 #
@@ -438,9 +441,9 @@ takeaway(
 #
 # Nothing here is disputed, but much of it is convention. PyTorch and Flax use `eps` 1e-5; Keras uses 1e-3, whose gain
 # stops at 32 rather than 316, so weights carried from one to the other need their `eps` carried too. The paper's
-# Algorithm 2 and PyTorch keep the unbiased running variance; Keras 3, Flax and ONNX the biased one. Flax computes E[x²]
-# - E[x]² in float32 and clamps it at 0: no NaN, but where the digits are lost a variance of 0, and with it the largest
-# gain.
+# Algorithm 2 and PyTorch keep the unbiased running variance; Keras 3, Flax and ONNX the biased one. Flax computes
+# $E[x^2]-E[x]^2$ in float32 and clamps it at 0: no NaN, but where the digits are lost a variance of 0, and with it the
+# largest gain.
 #
 # ## In one sentence
 #
