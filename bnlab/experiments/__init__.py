@@ -1,1 +1,1 @@
-
+"""Data, networks, training, and one module for each study."""

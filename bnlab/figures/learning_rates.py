@@ -1,0 +1,31 @@
+"""Accuracy against learning rate, with and without batch normalisation."""
+
+from matplotlib.figure import Figure
+
+from bnlab.experiments.learning_rate_tolerance import Result
+from bnlab.figures.style import COLOURS, new_figure
+
+LABELS = {"no_norm": "without batch norm", "batch_norm": "with batch norm"}
+
+
+def learning_rate_sweep(result: Result, *, title: str) -> Figure:
+    """Test accuracy against learning rate (log): a dot a seed, a line through the medians, a cross for a divergence."""
+    figure, axes = new_figure(title=title)
+    ax = axes.item()
+    rates = result.config.learning_rates
+    ax.set_xscale("log")
+    for side, arm in enumerate(result.accuracy):
+        accuracy, diverged = 100 * result.accuracy[arm], result.diverged[arm]
+        for rate, seeds, lost in zip(rates, accuracy, diverged, strict=True):
+            x = rate * (0.94, 1.06)[side]  # side by side, so that neither arm hides the other
+            ax.plot([x] * (~lost).sum(), seeds[~lost], "o", color=COLOURS[arm], alpha=0.6, markersize=5)
+            ax.plot([x] * lost.sum(), seeds[lost], "x", color=COLOURS[arm], markersize=6)
+        middle = [sorted(seeds)[len(seeds) // 2] for seeds in accuracy]
+        ax.plot([rate * (0.94, 1.06)[side] for rate in rates], middle, color=COLOURS[arm], label=LABELS[arm])
+    ax.axhline(10, color=COLOURS["theory"], linestyle=":", linewidth=1)
+    ax.annotate("guessing", (rates[0], 10), xytext=(0, 4), textcoords="offset points", color=COLOURS["theory"])
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    ax.minorticks_off()
+    ax.set(xlabel="learning rate (log scale)", ylabel="test accuracy, %", ylim=(-4, 103))
+    ax.legend(loc="center left")
+    return figure

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from bnlab.experiments import learning_rate_tolerance as study
+
+SMALL = study.Config(learning_rates=(0.03, 1.0), seeds=(0, 1), depth=8, width=32, batch_size=32, steps=60)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return study.run(SMALL)
+
+
+def test_a_rate_that_breaks_the_plain_network_trains_the_normalised_one(result):
+    assert (result.accuracy["batch_norm"][1] > 0.7).all()
+    assert (result.accuracy["no_norm"][0] > 0.4).all()  # it can learn
+    assert (result.accuracy["no_norm"][1] < 0.3).all()
+
+
+def test_divergence_is_recorded_where_it_happened(result):
+    assert not result.diverged["batch_norm"].any()
+    assert not result.diverged["no_norm"][0].any()
+    assert result.diverged["no_norm"][1].any()
+    assert (result.accuracy["no_norm"][result.diverged["no_norm"]] == 0).all()
+
+
+def test_arms_with_the_same_norm_give_the_same_numbers(monkeypatch):
+    # What the arms share (weights, batches, settings) is the control of the comparison.
+    monkeypatch.setattr(study, "ARMS", {"one": None, "other": None})
+    result = study.run(SMALL)
+    assert np.array_equal(result.accuracy["one"], result.accuracy["other"])
+    assert len(np.unique(result.accuracy["one"])) > 2  # the seeds and rates do differ
+
+
+def test_largest_rate_asks_every_seed():
+    accuracy = {"no_norm": np.array([[0.95, 0.95], [0.97, 0.2], [0.1, 0.1]])}
+    config = study.Config(learning_rates=(0.1, 1.0, 10.0), seeds=(0, 1))
+    result = study.Result(config, accuracy, {"no_norm": np.zeros((3, 2), dtype=bool)})
+    assert result.largest_rate("no_norm", 0.9) == 0.1
+    with pytest.raises(ValueError, match=r"every seed of 'no_norm' reaches 0\.99, got none"):
+        result.largest_rate("no_norm", 0.99)

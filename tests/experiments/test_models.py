@@ -1,0 +1,56 @@
+import pytest
+import torch
+from torch import nn
+
+from bnlab.experiments.models import ResidualBlock, mlp, resnet
+from bnlab.layers import BatchNorm1d, BatchNorm2d
+
+
+def generator():
+    return torch.Generator().manual_seed(3)
+
+
+def weights(model):
+    return [m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+
+
+@pytest.mark.parametrize(
+    ("make", "norm", "settings"),
+    [(mlp, BatchNorm1d, {"depth": 3, "width": 20}), (resnet, BatchNorm2d, {"blocks": 2, "width": 6})],
+)
+def test_both_arms_start_from_the_same_weights(make, norm, settings):
+    plain = make(64, 10, **settings, generator=generator())
+    normalised = make(64, 10, **settings, norm=norm, generator=generator())
+    assert all(torch.equal(a, b) for a, b in zip(weights(plain), weights(normalised), strict=True))
+
+
+def test_signal_keeps_its_size_through_a_plain_relu_network():
+    model = mlp(500, 10, depth=6, width=500, generator=generator())
+    x = torch.randn(200, 500)
+    before_last_relu = model[:-2](x)
+    # He's rule keeps the second moment of a pre-activation at 2 for unit inputs; torch's default would give 2 / 6**5.
+    assert before_last_relu.square().mean().item() == pytest.approx(2, rel=0.2)
+
+
+def test_a_layer_before_a_norm_has_no_bias_and_the_others_start_at_zero():
+    model = mlp(64, 10, depth=2, width=20, norm=BatchNorm1d)
+    linear = [m for m in model if isinstance(m, nn.Linear)]
+    assert [m.bias is None for m in linear] == [True, True, False]
+    assert torch.equal(linear[-1].bias, torch.zeros(10))
+
+
+def test_mlp_has_the_depth_and_width_asked_for():
+    assert [w.shape for w in weights(mlp(64, 10, depth=3, width=20))] == [(20, 64), (20, 20), (20, 20), (10, 20)]
+
+
+def test_residual_block_passes_its_input_through_where_the_branch_is_silent():
+    block = ResidualBlock(4, BatchNorm2d)
+    nn.init.zeros_(block.branch[-1].weight)  # gamma of the last norm
+    x = torch.rand(3, 4, 5, 5)
+    assert torch.equal(block(x), x)
+
+
+def test_resnet_maps_images_to_logits():
+    model = resnet(1, 10, blocks=2, width=6, norm=BatchNorm2d)
+    assert model(torch.randn(5, 1, 8, 8)).shape == (5, 10)
+    assert len([m for m in model.modules() if isinstance(m, BatchNorm2d)]) == 5
