@@ -3,7 +3,7 @@ import pytest
 
 from bnlab.experiments import learning_rate_tolerance as study
 
-SMALL = study.Config(learning_rates=(0.03, 1.0), seeds=(0, 1), depth=8, width=32, batch_size=32, steps=60)
+SMALL = study.Config(learning_rates=(0.1, 1.0), seeds=(0, 1), depth=8, width=32, batch_size=32, steps=60)
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def result():
 
 def test_a_rate_that_breaks_the_plain_network_trains_the_normalised_one(result):
     assert (result.accuracy["batch_norm"][1] > 0.7).all()
-    assert (result.accuracy["no_norm"][0] > 0.4).all()  # it can learn
+    assert (result.accuracy["no_norm"][0] > 0.5).all()  # it can learn
     assert (result.accuracy["no_norm"][1] < 0.3).all()
 
 
