@@ -13,8 +13,8 @@ def result():
 
 def test_a_rate_that_breaks_the_plain_network_trains_the_normalised_one(result):
     assert (result.accuracy["batch_norm"][1] > 0.7).all()
-    assert (result.accuracy["no_norm"][0] > 0.5).all()  # it can learn
-    assert (result.accuracy["no_norm"][1] < 0.3).all()
+    assert (result.accuracy["no_norm"][0] > 0.3).all()  # three times what guessing gives: it learns
+    assert (result.accuracy["no_norm"][1] < 0.2).all()
 
 
 def test_divergence_is_recorded_where_it_happened(result):
