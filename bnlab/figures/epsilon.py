@@ -51,7 +51,7 @@ def epsilon_placement(
     cap = f"a gain of 1/√eps = {largest:.0f}"
     ax.plot(below_eps, largest * np.sqrt(below_eps), "--", color=COLOURS["theory"], linewidth=1.2, label=cap)
     ax.axvline(eps, color=COLOURS["theory"], linestyle=":", linewidth=1.2)
-    ax.annotate("var = eps", (eps, std_inside.min()), xytext=(6, 0), textcoords="offset points")
+    ax.text(eps, 0.55, "  var = eps", transform=ax.get_xaxis_transform())
     ax.set(xlabel="variance of the channel before normalisation", ylabel="standard deviation after")
     ax.legend(loc="lower right")
     return figure

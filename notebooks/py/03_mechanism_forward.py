@@ -15,9 +15,10 @@
 # # What happens to a number on its way through batch norm?
 #
 # **You will** run the forward pass one line at a time on eight numbers, fold it into a function of your own, and hold
-# that against two others. **You learn** where `eps` stands and what it does there, when dividing by m or by m - 1
-# matters, what gamma and beta can undo and what they cannot, and how a formula that is right on paper returns a
-# variance of -26. **You need** 40 minutes, and chapters [00](00_start_here.ipynb) and [01](01_definition.ipynb).
+# that against three others. **You learn** where `eps` stands and what it does there, when it matters whether a variance
+# divides by the count or by one less, what gamma and beta can undo and what they cannot, and how a formula that is
+# right on paper returns a variance of -26. **You need** 40 minutes, and chapters [00](00_start_here.ipynb) and
+# [01](01_definition.ipynb).
 #
 # ## First, from memory
 #
@@ -145,7 +146,7 @@ for shape in [(6, 3), (6, 3, 5), (6, 3, 4, 5)]:
 show(batch_norm_forward)
 
 # %% [markdown]
-# **Your turn.** Keras and JAX keep the channel last: `(n, h, w, c)`. Below, the axes from above are used on such an
+# **Your turn.** Keras and Flax keep the channel last: `(n, h, w, c)`. Below, the axes from above are used on such an
 # array. One thing shows that the result is wrong: what? Change `axes` until the means are 10 and -4 again.
 
 # %%
@@ -180,11 +181,14 @@ answers = {
 agree = {name: np.allclose(answer, theirs, rtol=0, atol=1e-10) for name, answer in answers.items()}
 for name, same in agree.items():
     print(f"{name:15s} and torch.nn agree to 1e-10: {same}")
-takeaway("The four lines are all that `torch.nn.BatchNorm2d` computes going forward.", all(agree.values()))
+takeaway(
+    "In training mode the four lines give the output of `torch.nn.BatchNorm2d`, and nothing is missing.",
+    all(agree.values()),
+)
 
 # %% [markdown]
-# All it computes, not all it does. In training mode the batch also leaves a trace: each buffer moves a tenth of the way
-# from where it was to this batch's value. On our eight numbers that can be followed by hand.
+# From the output, that is. In training mode a batch also leaves a trace in the layer: each running statistic moves a
+# tenth of the way from where it was to this batch's value. On our eight numbers that can be followed by hand.
 
 # %%
 layer = BatchNorm2d(2, dtype=torch.float64)
@@ -215,8 +219,8 @@ for channel_var in (1.0, 1e-5, 1e-10):
 
 # %% [markdown]
 # It is 0.707, one over the root of 2: `var + eps` is twice the variance. Outside the root the same `eps` is added to a
-# standard deviation of 0.003, next to which it is nothing. The last line is a channel whose only variation is noise of
-# size 0.00001: batch norm leaves it at 0.003, the other formula raises it to 0.5, as loud as a channel that means
+# standard deviation of 0.003, where it hardly counts. The last line is a channel whose only variation is noise of size
+# 0.00001: batch norm leaves it at 0.003, the other formula raises it to 0.5, half as loud as a channel that means
 # something.
 #
 # The factor that multiplies a channel, its *gain*, is `gamma / sqrt(var + eps)`, and can never exceed `gamma /
@@ -230,8 +234,8 @@ outside = channels / (channels.std(0) + eps)
 figures.epsilon_placement(cache.batch_var, inside.std(0), outside.std(0), eps=eps)
 
 # %% [markdown]
-# To the right of `eps` nobody could tell the two formulas apart. To the left, the channel inside the root is amplified
-# no further and fades; outside, it still comes out near 1 at variances a thousand times smaller.
+# Well to the right of `eps` nobody could tell the two formulas apart. To the left, the channel inside the root is
+# amplified no further and fades; outside, it still comes out near 1 at variances a thousand times smaller.
 
 # %%
 largest = cache.inv_std.max()
@@ -244,7 +248,7 @@ takeaway(
 
 # %% [markdown]
 # **Your turn.** Which variance comes out with a standard deviation of exactly 0.5? Solve it on paper, then put your
-# number into the loop above.
+# number into the loop under the prediction.
 #
 # <details><summary>Answer</summary>
 #
@@ -254,22 +258,24 @@ takeaway(
 #
 # ## How far one value can stand out
 #
-# One activation of a batch is a million, the other $m-1$ are 0. How large is its `x_hat`? The `x_hat` of a channel add
-# up to 0, so an outlier of size $a$ leaves $-a$ for the others to share, and they add least to the sum of squares when
-# they share it evenly: $a^2/(m-1)$ in all. The sum of squares is at most $m$, so $a^2 + a^2/(m-1) \le m$, which is $a
-# \le \sqrt{m-1}$.
+# Call the number of values in a channel $m$. One of them is a million, the others are 0. How large is its `x_hat`? The
+# `x_hat` of a channel add up to 0, so an outlier of size $a$ leaves $-a$ for the other $m-1$ to share, and they add
+# least to the sum of squares when they share it evenly: $a^2/(m-1)$ in all. The sum of squares is at most $m$, so
+# $a^2+a^2/(m-1)\le{m}$, which is $a\le\sqrt{m-1}$.
 
 # %%
+outlier = {}
 for m in (2, 8, 32, 512):
     channel = np.zeros((m, 1))
     channel[0] = 1e6
-    outlier, _ = batch_norm_forward(channel, np.ones(1), np.zeros(1))
-    print(f"m = {m:3d}: x_hat of the outlier {outlier.max():6.3f}, sqrt(m - 1) {np.sqrt(m - 1):6.3f}")
+    outlier[m] = batch_norm_forward(channel, np.ones(1), np.zeros(1))[0][0, 0]
+    print(f"m = {m:3d}: x_hat of the outlier {outlier[m]:6.3f}, sqrt(m - 1) {np.sqrt(m - 1):6.3f}")
 heavy_tailed, _ = batch_norm_forward(rng.standard_cauchy((32, 2000)), np.ones(2000), np.zeros(2000))
 takeaway(
-    "No `x_hat` exceeds `sqrt(m - 1)` in size. Two values per channel, unless `eps` interferes, "
-    "become +1 and -1: all that is left is which was larger.",
-    bool(np.abs(heavy_tailed).max() <= np.sqrt(31)) and np.isclose(outlier.max(), np.sqrt(511)),
+    "No `x_hat` exceeds `sqrt(m - 1)` in size. Two different values, unless `eps` interferes, become "
+    "+1 and -1: all that is left is which was larger.",
+    np.abs(heavy_tailed).max() <= np.sqrt(31)
+    and all(np.isclose(x_hat, np.sqrt(m - 1)) for m, x_hat in outlier.items()),
 )
 
 # %% [markdown]
@@ -278,8 +284,9 @@ takeaway(
 # Line two divides by m: the *biased* variance. It has to, if the batch is to come out with variance 1, because nothing
 # is being estimated: the question is how far *these* values lie from *their* mean. The running variance is for another
 # use, at inference, where it stands for the whole population. A sample lies closer to its own mean than to the
-# population's, and dividing by m - 1 makes up for that on average: the *unbiased* variance. PyTorch normalises with the
-# one and stores the other. That is the answer to the question above: 0.9 · 1 + 0.1 · 100/3 = 4.233.
+# population's, and dividing by m - 1 makes up for that on average, if the values are independent: the *unbiased*
+# variance. PyTorch normalises with the one and stores the other. That is the answer to the question above: 0.9 · 1 +
+# 0.1 · 100/3 = 4.233.
 #
 # How much can it matter? `momentum=1` makes the buffers forget everything but this batch, so training and inference
 # differ in nothing but the divisor.
@@ -291,7 +298,7 @@ for m in (2, 4, 32, 2048):
     layer = BatchNorm1d(1, momentum=1.0, dtype=torch.float64)
     training_std = layer(channel).std(correction=0)
     ratios[m] = (training_std / layer.eval()(channel).std(correction=0)).item()
-    print(f"m = {m:4d}: std in training / std at inference = {ratios[m]:.3f}")
+    print(f"m = {m:4d}: std in training / std at inference = {ratios[m]:.4f}")
 takeaway(
     "The choice of divisor changes the output by a factor `sqrt(m / (m - 1))`: "
     "1.414 at two values per channel, 1.0002 at two thousand.",
@@ -299,8 +306,8 @@ takeaway(
 )
 
 # %% [markdown]
-# So it matters when a channel has few values (a small batch after a fully connected layer), and when you port weights
-# or compare two libraries digit by digit. With 32 images of 8x8 positions, or more, it does not.
+# So it matters where a channel has few values: a small batch after a fully connected layer. At 32 images of 8x8
+# positions you would see it only by comparing two libraries digit by digit.
 #
 # ## What gamma and beta can undo
 #
@@ -317,9 +324,9 @@ for name, batch in (("this batch", a[:32]), ("the next batch", a[32:])):
     print(f"{name} restored to 1e-3: {restored[name]}")
 
 # %% [markdown]
-# On the batch they were made from, and on no other: `gamma` and `beta` are fixed numbers, while the mean and variance
-# they would have to restore are new in each batch. What a batch's values have in common is gone before `gamma` and
-# `beta` are applied. Three changes to the activations put that to the test.
+# On the batch they were made from. `gamma` and `beta` are fixed numbers, while the mean and variance they would have to
+# restore are new in each batch. What a batch's values have in common is gone before `gamma` and `beta` are applied.
+# Three changes to the activations put that to the test.
 
 # %%
 brighter = a.copy()
@@ -416,7 +423,7 @@ takeaway(
 # <details><summary>You find <code>nn.Linear(256, 256)</code> followed by batch norm. What would you change?</summary>
 #
 # `bias=False` in the linear layer. Batch norm subtracts the bias again with the mean, and its own beta takes over the
-# role. It saves 256 parameters and changes nothing that is learned.
+# role. It saves 256 parameters and leaves the functions that the network can learn as they were.
 #
 # </details>
 #
