@@ -113,4 +113,4 @@ def _png(figure: Figure) -> tuple[bytes, dict[str, int]]:
 
 def _title(figure: Figure, printer: Any, cycle: bool) -> None:  # noqa: ARG001, FBT001 - IPython's signature
     """In place of matplotlib's size in pixels: what the figure says, which a reader without the picture can use."""
-    printer.text(f"Figure: {figure.get_suptitle()}")
+    printer.text(" ".join(["Figure:", *figure.get_suptitle().split()]))

@@ -152,7 +152,7 @@ def _execute_cell(client: NotebookClient, cell: Any, index: int) -> None:
         raise NotStoredError(f"cell {index + 1}: {str(error).splitlines()[0]}") from None
     for output in cell.get("outputs", []):
         if output.get("name") == "stderr":
-            raise NotStoredError(f"cell {index + 1} writes to stderr: {output.text.strip().splitlines()[-1]}")
+            raise NotStoredError(f"cell {index + 1} writes to stderr: {output.text.splitlines()[0]}")
 
 
 if __name__ == "__main__":
