@@ -4,10 +4,11 @@ import os
 import random
 import tempfile
 from contextlib import suppress
+from hashlib import sha256
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import platformdirs
@@ -19,6 +20,7 @@ from torch import Tensor
 # scikit-learn and mnist1d are imported where they are used: they take seconds, and every figure imports this module.
 
 SETTINGS = {"num_samples": 5000, "train_split": 0.8, "seed": 42}  # of mnist1d; the rest are its version's defaults
+DIGEST = 32  # bytes of SHA-256 that follow the arrays in the cache file, since NumPy loads some damaged files
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64] | slice
@@ -49,8 +51,9 @@ def digits() -> Dataset:
     Returns:
         `x` of shape (n, 1, 8, 8), float32; `y` of shape (n,), int64, from 0 to 9.
 
-    >>> digits().train.x.shape
-    torch.Size([1077, 1, 8, 8])
+    Example:
+        >>> digits().train.x.shape
+        torch.Size([1077, 1, 8, 8])
     """
     from sklearn.datasets import load_digits  # noqa: PLC0415 - see the top
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - see the top
@@ -72,8 +75,9 @@ def mnist1d() -> Dataset:
     Returns:
         `x` of shape (n, 1, 40), float32; `y` of shape (n,), int64, from 0 to 9.
 
-    >>> mnist1d().train.x.shape
-    torch.Size([3000, 1, 40])
+    Example:
+        >>> mnist1d().train.x.shape
+        torch.Size([3000, 1, 40])
     """
     series, labels = _read_cache() or _generate_and_cache()
     return _dataset(series[:, None], labels, (slice(3000), slice(3000, 4000), slice(4000, None)))
@@ -114,21 +118,28 @@ def _cache_file() -> Path:
 
 
 def _read_cache() -> tuple[Array, Array] | None:
-    """The arrays of the cache file, or `None` where it is missing or damaged (the zip format's checksums tell)."""
+    """The arrays of the cache file, or `None` where it is missing or not whole."""
     try:
-        with np.load(_cache_file()) as stored:
-            return stored["x"], stored["y"]
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        content = _cache_file().read_bytes()
+    except OSError:
         return None
+    stored, digest = content[:-DIGEST], content[-DIGEST:]
+    if sha256(stored).digest() != digest:
+        return None
+    with np.load(BytesIO(stored)) as arrays:
+        return arrays["x"], arrays["y"]
 
 
 def _generate_and_cache() -> tuple[Array, Array]:
     """Generate the arrays and try to store them; other processes see the whole file or none."""
     x, y = _generate()
+    stored = BytesIO()
+    np.savez(stored, x=x, y=y)
     cache = _cache_file()
     with suppress(OSError):  # no place to write: the next call generates again
         cache.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache.parent) as unfinished:
-            np.savez(Path(unfinished) / "new.npz", x=x, y=y)
-            (Path(unfinished) / "new.npz").replace(cache)
+            new = Path(unfinished) / cache.name
+            new.write_bytes(stored.getvalue() + sha256(stored.getvalue()).digest())
+            new.replace(cache)
     return x, y

@@ -41,17 +41,17 @@ class Result:
     accuracy: dict[str, Float[np.ndarray, "rates seeds"]]
     diverged: dict[str, Bool[np.ndarray, "rates seeds"]]
 
-    def largest_rate(self, arm: str, accuracy: float) -> float:
-        """The largest learning rate at which every seed of an arm reaches the accuracy.
+    def largest_rates(self, arm: str, accuracy: float) -> Float[np.ndarray, " seeds"]:
+        """For each seed, the largest learning rate of the grid at which the arm reaches the accuracy.
 
         Raises:
-            ValueError: no rate of the grid does.
+            ValueError: some seed reaches it at no rate.
         """
-        worst = self.accuracy[arm].min(axis=1)
-        reached = [rate for rate, least in zip(self.config.learning_rates, worst, strict=True) if least >= accuracy]
-        if not reached:
-            raise ValueError(f"expected a learning rate at which every seed of {arm!r} reaches {accuracy}, got none")
-        return max(reached)
+        reached = self.accuracy[arm] >= accuracy
+        if not reached.any(axis=0).all():
+            raise ValueError(f"expected each seed of {arm!r} to reach {accuracy} at some rate, got one that does not")
+        rates = np.array(self.config.learning_rates)
+        return np.array([rates[seed_reached].max() for seed_reached in reached.T])
 
 
 def run(config: Config) -> Result:

@@ -32,10 +32,10 @@ def test_arms_with_the_same_norm_give_the_same_numbers(monkeypatch):
     assert len(np.unique(result.accuracy["one"])) > 2  # the seeds and rates do differ
 
 
-def test_largest_rate_asks_every_seed():
-    accuracy = {"no_norm": np.array([[0.95, 0.95], [0.97, 0.2], [0.1, 0.1]])}
+def test_the_largest_rate_is_that_of_each_seed():
+    accuracy = {"no_norm": np.array([[0.95, 0.91], [0.97, 0.2], [0.1, 0.1]])}
     config = study.Config(learning_rates=(0.1, 1.0, 10.0), seeds=(0, 1))
     result = study.Result(config, accuracy, {"no_norm": np.zeros((3, 2), dtype=bool)})
-    assert result.largest_rate("no_norm", 0.9) == 0.1
-    with pytest.raises(ValueError, match=r"every seed of 'no_norm' reaches 0\.99, got none"):
-        result.largest_rate("no_norm", 0.99)
+    assert result.largest_rates("no_norm", 0.9).tolist() == [1.0, 0.1]
+    with pytest.raises(ValueError, match=r"each seed of 'no_norm' to reach 0\.93 at some rate, got one that does not"):
+        result.largest_rates("no_norm", 0.93)

@@ -1,0 +1,296 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What is batch normalization in deep learning, and how does it improve model performance?
+#
+# **You will** hear the answer in 60 seconds, train 70 small networks that back it, and see one thing that batch
+# normalisation does not do. **You learn** what the layer computes, what it buys, what it costs, and how this course
+# treats a claim. **You need** 20 minutes, Python, and to have trained a neural network once.
+#
+# Run a cell with Shift+Enter, from the top. Change whatever you like: if you came here by `make lab`, this is your
+# own copy, and `make reset CH=00` gives you a fresh one.
+
+# %%
+from bnlab.notebook import setup, show, takeaway
+
+setup()
+
+# %% [markdown]
+# ## The answer in 60 seconds
+#
+# > Batch normalisation is a layer that standardises every feature over the mini-batch: it subtracts the batch's mean,
+# > divides by the batch's standard deviation, and then lets two learned numbers per feature, gamma and beta, set the
+# > scale and the shift. In training the mean and variance come from the current batch, and the gradient flows through
+# > them. At inference they are replaced by running averages kept during training, so that an answer does not depend
+# > on which other examples are in the batch.
+# >
+# > It improves performance mostly through training. A network with batch norm tolerates much larger learning rates
+# > and worse initial weights, so it reaches a given accuracy in fewer steps, and it can train where the same network
+# > without it diverges. The noise of the batch statistics also regularises, mildly. *Why* it helps is still debated:
+# > the paper's own explanation, that it reduces "internal covariate shift", is contested by later experiments.
+# >
+# > The price is that examples are no longer independent in training, that training and inference compute two
+# > different functions, and that small or unrepresentative batches hurt.
+#
+# That is an answer you can give in an interview. The rest of this chapter shows that its central claim is true, and
+# where it stops being true.
+
+# %% [markdown]
+# ## The operation, small enough to check by hand
+#
+# Take one feature and a batch of four examples.
+
+# %%
+import numpy as np
+
+x = np.array([1.0, 1.0, 5.0, 5.0])
+mean, var = x.mean(), x.var()
+x_hat = (x - mean) / np.sqrt(var)
+print("mean", mean, " variance", var, " standardised", x_hat)
+
+# %% [markdown]
+# The mean is 3 and the variance 4, so each value lies one standard deviation (2) from the mean. `x_hat` (say "x hat")
+# is the field's name for the standardised value. It always has mean 0 and variance 1, whatever the layers below did
+# to the feature.
+#
+# Fixing every feature at mean 0 and variance 1 would be a restriction, so the layer ends with a learned scale
+# $\gamma$ (gamma) and shift $\beta$ (beta). They start at 1 and 0, where they change nothing; here they are 10 and 3:
+
+# %%
+gamma, beta = 10.0, 3.0
+print(gamma * x_hat + beta)
+
+# %% [markdown]
+# The package behind this course has the same in full: any shape of input, one $\gamma$ and $\beta$ per feature, and a
+# small constant $\epsilon$ (epsilon) under the root, so that a feature that never varies does not divide by zero. It
+# must agree with our three lines, up to that epsilon.
+
+# %%
+from bnlab.reference import batch_norm_forward
+
+y, cache = batch_norm_forward(x.reshape(4, 1), np.array([gamma]), np.array([beta]), eps=1e-5)
+print(y.ravel().round(3))
+assert np.allclose(y.ravel(), gamma * x_hat + beta, rtol=1e-5)
+
+# %% [markdown]
+# ## The experiment: one network, seven learning rates
+#
+# Now a real network on real data: 8x8 images of handwritten digits, eight hidden layers of 64 units, ReLU, plain
+# stochastic gradient descent. It is trained twice, without batch norm and with a batch-norm layer between each linear
+# layer and its ReLU. Everything else is the same in both: initial weights, order of the data, number of steps,
+# learning rate. What differs can therefore only come from the norm.
+#
+# The learning rate runs from 0.01 to 10, and each setting is trained from five different seeds.
+#
+# **Predict before you run.** At which learning rate does the plain network stop training? Does the other one ever
+# stop? And at the *smallest* rate, which is ahead? Write your three answers down: a guess that you committed to is
+# remembered better than an answer that you read.
+
+# %%
+from bnlab.experiments.learning_rate_tolerance import Config, run
+
+result = run(Config())
+
+# %% [markdown]
+# That trained 70 networks in a few seconds: two arms, seven rates, five seeds. Each dot below is one of them.
+
+# %%
+from bnlab.figures import learning_rate_sweep
+
+learning_rate_sweep(result, title="Batch norm keeps a deep network training at far larger learning rates")
+
+# %% [markdown]
+# Each dot is one trained network and the lines join the medians. A cross at 0 marks a network whose weights became
+# infinite or not-a-number: it answers nothing. Read the picture from left to right. At small rates both train. Then
+# the plain network falls off a cliff, while the one with batch norm goes on, at rates that most people would never
+# try. At the far right it fails too: batch norm widens the range of good learning rates, it does not abolish the
+# limit.
+#
+# How much wider? Take, for each of the five seeds, the largest rate at which the network still gets 80% of the test
+# images right, and divide the one with batch norm by the one without.
+
+# %% tags=["nbval-ignore-output"]
+plain = result.largest_rates("no_norm", accuracy=0.8)
+normalised = result.largest_rates("batch_norm", accuracy=0.8)
+ratio = normalised / plain
+for name, rates in (("without", plain), ("with", normalised), ("ratio", ratio)):
+    print(f"{name:8}", [f"{rate:.3g}" for rate in rates])
+assert np.median(ratio) >= 9.99
+
+# %%
+takeaway(
+    "On this network, in the median of five seeds, batch norm tolerates a learning rate at least ten times larger.",
+    np.median(ratio) >= 9.99,
+)
+
+# %% [markdown]
+# ## What the picture does not show
+#
+# It does not show that batch norm is always better. Look at the left edge, the smallest rate:
+
+# %% tags=["nbval-ignore-output"]
+smallest = {arm: np.median(accuracy[0]) for arm, accuracy in result.accuracy.items()}
+best = {arm: np.median(accuracy, axis=1).max() for arm, accuracy in result.accuracy.items()}
+print(f"at rate 0.01: without {smallest['no_norm']:.0%}, with {smallest['batch_norm']:.0%}")
+print(f"each at its best rate: without {best['no_norm']:.1%}, with {best['batch_norm']:.1%}")
+
+# %%
+takeaway("At a small learning rate the normalised network is no better.", smallest["batch_norm"] <= smallest["no_norm"])
+
+# %% [markdown]
+# At 0.01 the network with batch norm is behind after the same 200 steps. And each at its own best rate, the two are a
+# few points apart, not worlds. So the honest sentence is not "batch norm gives better accuracy". It is: batch norm
+# lets you use rates at which training is fast, over a wide range, so that you reach a good network sooner and with
+# less tuning.
+
+# %% [markdown]
+# ## The price: your answer depends on your neighbours
+#
+# In training mode an example is normalised by statistics that the *other* examples of the batch helped to make.
+# Below, the example 1.0 stands first in two batches. The layer is in training mode, then in evaluation mode.
+
+# %%
+import torch
+
+from bnlab.layers import BatchNorm1d
+
+layer = BatchNorm1d(1)
+one_batch, another = torch.tensor([[1.0], [1.0], [5.0], [5.0]]), torch.tensor([[1.0], [1.0], [1.0], [9.0]])
+for mode in (True, False):
+    layer.train(mode)
+    answers = [layer(batch)[0].item() for batch in (one_batch, another)]
+    print("training  " if mode else "evaluation", [f"{answer:.3f}" for answer in answers])
+
+# %% [markdown]
+# In training mode the same input gave two different outputs. In evaluation mode it gives one, since the layer uses
+# the running averages that it kept while it was training. A network that is served in the wrong mode gives answers
+# that change with whoever else sent a request at that moment.
+
+# %%
+takeaway("An evaluation answer does not depend on the rest of the batch.", answers[0] == answers[1])
+
+# %% [markdown]
+# ## Your turn
+#
+# The claim above is about one network, eight layers deep. Here is a shallow one, `depth=2`, at three rates and three
+# seeds. Before you run: at which of them will the plain network still train? Then change the depth or the rates and
+# run the cell again.
+
+# %% tags=["nbval-ignore-output"]
+shallow = run(Config(depth=2, learning_rates=(0.1, 1.0, 3.0), seeds=(0, 1, 2)))
+for arm, accuracy in shallow.accuracy.items():
+    print(f"{arm:10}", [f"{rate:.0%}" for rate in np.median(accuracy, axis=1)])
+assert np.median(shallow.accuracy["no_norm"][1]) > np.median(result.accuracy["no_norm"][4])
+
+# %% [markdown]
+# <details><summary>What you should find</summary>
+#
+# At a rate of 1, where every plain network of eight layers was lost, the shallow one still gets somewhere, though not
+# far; at 3 it is lost as well. With batch norm both rates train. So depth narrows the range of rates that a plain
+# network survives, and batch norm widens it again: how much it buys depends on the network. A claim about batch norm
+# that leaves out depth, rate and batch size is not yet a claim.
+#
+# </details>
+
+# %% [markdown]
+# ## How this course treats a claim
+#
+# A claim names the network, the data, the number of seeds, what was held equal, and what was found, also where the
+# effect did not show. Every number in the text is printed by the cell above it, and every *takeaway* is checked
+# against that number when the notebook runs: were it no longer true, the cell would fail, and so would the project's
+# tests. Functions that you did not write yourself can be read on the spot. This is the one that trained the 70
+# networks:
+
+# %%
+from bnlab.experiments.training import train_ensemble
+
+show(train_ensemble)
+
+# %% [markdown]
+# ## Your machine
+#
+# What was found here, and what it means for you:
+
+# %% tags=["nbval-ignore-output"]
+from bnlab.runtime import environment
+
+found = environment()
+assert len(found.rows) > 0
+found
+
+# %% [markdown]
+# ## The map
+#
+# | chapter | question | minutes |
+# |---|---|---|
+# | [00 Start here](00_start_here.ipynb) | What is batch norm, and how does it improve performance? | 20 |
+# | [01 Definition](01_definition.ipynb) | What exactly is computed, over which axes, with which parameters? | 35 |
+# | [03 Mechanism: forward](03_mechanism_forward.ipynb) | What does each line do, and where does it go wrong? | 40 |
+#
+# Two aids lie beside them: the [cheat sheet](../notebooks/aids/cheatsheet.md), one page to print, and the
+# [notation](../notebooks/aids/notation.md), which names every symbol. Choose your track:
+#
+# | you want to | read |
+# |---|---|
+# | study it all | 00, 01, 03, with every "your turn" |
+# | pass an interview tomorrow | the answer, until you can say it; each "say it in an interview"; the cheat sheet |
+# | use it as an engineer | 00; the axes, parameters and buffers in 01; epsilon, divisor and float32 in 03 |
+# | question it as a researcher | 00; what it is not, in 01; what gamma and beta can undo, in 03 |
+# | decide about it as a manager, in 10 minutes | in 00: the answer, the picture, what it does not show, the price |
+
+# %% [markdown]
+# ## Say it in an interview
+#
+# "Batch norm standardises each feature over the mini-batch and then rescales it with a learned gamma and beta; at
+# inference it uses running averages. It mainly makes training easier: larger learning rates, less sensitivity to the
+# initial weights, a little regularisation. The costs are a dependence on the batch and a difference between training
+# and inference that causes most of its bugs."
+#
+# Then expect one of these. Answer aloud before you unfold.
+#
+# <details><summary>Is a network with batch norm more accurate?</summary>
+#
+# Not by itself. It trains where the other diverges and gets to a given accuracy in fewer steps at a large rate; at a
+# small rate it can be behind, as the left edge of the picture shows.
+#
+# </details>
+#
+# <details><summary>Does batch norm let me use any learning rate?</summary>
+#
+# No. In the picture it failed at 10. Weights in front of a norm cannot blow up its output, but gamma, beta and the
+# last layer are not protected.
+#
+# </details>
+#
+# <details><summary>Why does it work? Was it internal covariate shift?</summary>
+#
+# That was the original explanation (2015): layers suffer because the distribution of their inputs keeps moving. In
+# 2018 noise was injected after batch norm, so that the distributions moved more, and the benefit stayed. A smoother
+# loss surface, the scale invariance of the weights in front, and better-behaved signals at initialisation are the
+# explanations discussed since. That it helps is measured; why is debated.
+#
+# </details>
+
+# %% [markdown]
+# ## In one sentence, and on
+#
+# Batch norm standardises each feature over the batch and rescales it by learned numbers, and what that buys is above
+# all a wide range of learning rates that train. Next: what exactly is "each feature", and which values share one
+# mean? [01 Definition](01_definition.ipynb).
+#
+# **References.** Ioffe and Szegedy 2015, *Batch Normalization: Accelerating Deep Network Training by Reducing
+# Internal Covariate Shift*, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167). Bjorck et al. 2018, *Understanding
+# Batch Normalization*, [arXiv:1806.02375](https://arxiv.org/abs/1806.02375): the learning-rate explanation. Santurkar
+# et al. 2018, *How Does Batch Normalization Help Optimization?*,
+# [arXiv:1805.11604](https://arxiv.org/abs/1805.11604): the noise experiment and the smoothness explanation.
