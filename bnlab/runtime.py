@@ -27,8 +27,9 @@ def set_threads(threads: int | None = None) -> int:
     Raises:
         ValueError: the number asked for is not a whole number of at least 1.
 
-    >>> set_threads(1)
-    1
+    Example:
+        >>> set_threads(1)
+        1
     """
     asked = os.environ.get(THREADS_VARIABLE, "").strip()
     if asked:
@@ -47,8 +48,9 @@ def set_threads(threads: int | None = None) -> int:
 def usable_cores() -> int:
     """Count the cores that this process may run on, which a job scheduler or a container may have limited.
 
-    >>> 1 <= usable_cores() <= os.cpu_count()
-    True
+    Example:
+        >>> 1 <= usable_cores() <= os.cpu_count()
+        True
     """
     if hasattr(os, "sched_getaffinity"):  # Linux only
         return len(os.sched_getaffinity(0))
@@ -64,11 +66,12 @@ def set_seed(seed: int) -> None:
     Raises:
         ValueError: the seed is outside that range.
 
-    >>> set_seed(0)
-    >>> first = torch.rand(2)
-    >>> set_seed(0)
-    >>> torch.equal(torch.rand(2), first)
-    True
+    Example:
+        >>> set_seed(0)
+        >>> first = torch.rand(2)
+        >>> set_seed(0)
+        >>> torch.equal(torch.rand(2), first)
+        True
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to 2**32 - 1, got {seed}")
@@ -101,8 +104,9 @@ class Environment(NamedTuple):
 def environment() -> Environment:
     """Describe this machine: versions, cores, threads and GPU, each with what it means for the learner.
 
-    >>> [row.thing for row in environment().rows]
-    ['Python', 'torch', 'NumPy', 'cores', 'threads', 'GPU']
+    Example:
+        >>> [row.thing for row in environment().rows]
+        ['Python', 'torch', 'NumPy', 'cores', 'threads', 'GPU']
     """
     return Environment(
         (

@@ -67,9 +67,10 @@ def new_figure(
     Returns:
         The figure and its axes as an array of shape (rows, columns), also where there is only one.
 
-    >>> figure, axes = new_figure(1, 2, title="The mean moves, the spread stays", sharey=True)
-    >>> axes.shape, figure.get_suptitle()
-    ((1, 2), 'The mean moves, the spread stays')
+    Example:
+        >>> figure, axes = new_figure(1, 2, title="The mean moves, the spread stays", sharey=True)
+        >>> axes.shape, figure.get_suptitle()
+        ((1, 2), 'The mean moves, the spread stays')
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **subplots)

@@ -1,0 +1,99 @@
+"""The aids beside the notebooks: their mathematics renders, their names and numbers are those of the code."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from bnlab import reference
+from bnlab.reference import Cache
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+AIDS = sorted((NOTEBOOKS / "aids").glob("*.md"))
+
+# What Markdown does to a formula on GitHub: `}_` may open emphasis, a backslash before punctuation is dropped, and a
+# bar ends a table's cell.
+UNSAFE = re.compile(r"\}_|\\[,;:!{}#_|]|\|")
+
+
+def formulas(text):
+    return re.findall(r"\$\$(.+?)\$\$|\$([^$]+)\$", text, flags=re.DOTALL)
+
+
+def math_complaints(text):
+    text = re.sub(r"`[^`\n]*`", "", text)
+    complaints = ["a dollar sign without its partner"] if text.count("$") % 2 else []
+    for block, inline in formulas(text):
+        formula = block or inline
+        if UNSAFE.search(formula):
+            complaints.append(f"Markdown may change {formula!r}")
+        if inline and inline != inline.strip():
+            complaints.append(f"GitHub wants no space inside the dollar signs of {formula!r}")
+        if formula.count("{") != formula.count("}"):
+            complaints.append(f"the braces of {formula!r} do not match")
+    return complaints
+
+
+@pytest.mark.parametrize("aid", AIDS, ids=lambda aid: aid.stem)
+def test_mathematics_renders_on_github_and_in_jupyterlab(aid):
+    assert math_complaints(aid.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "text", [r"$\hat{x}_i$", r"$a\,b$", "$|a|$", "$ a$", "costs $5", r"$\frac{1}{m$"], ids=lambda text: text
+)
+def test_mathematics_that_would_not_render_is_found(text):
+    assert len(math_complaints(text)) == 1
+
+
+@pytest.mark.parametrize("aid", AIDS, ids=lambda aid: aid.stem)
+def test_links_lead_to_files(aid):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", aid.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (aid.parent / target).exists()] == []
+
+
+def test_every_chapters_link_to_an_aid_leads_to_one():
+    linked = {
+        name
+        for chapter in NOTEBOOKS.glob("py/*.py")
+        for name in re.findall(r"aids/(\w+\.md)", chapter.read_text("utf-8"))
+    }
+    assert linked
+    assert linked <= {aid.name for aid in AIDS}
+
+
+def test_the_cheat_sheet_fits_a_page():
+    assert len((NOTEBOOKS / "aids" / "cheatsheet.md").read_text(encoding="utf-8").splitlines()) <= 70
+
+
+def table_rows(name):
+    lines = (NOTEBOOKS / "aids" / name).read_text(encoding="utf-8").splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+
+
+def names_in_use():
+    functions = (reference.batch_norm_forward, reference.update_running_stats, nn.BatchNorm2d)
+    names = {parameter for function in functions for parameter in inspect.signature(function).parameters}
+    return names | set(Cache._fields) | set(vars(nn.Module())) | set(nn.BatchNorm2d(1).state_dict()) | {"y"}
+
+
+def test_every_name_of_the_notation_is_used_in_code():
+    rows = table_rows("notation.md")
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    assert named >= {"x_hat", "batch_var", "momentum"}  # the column is where it is looked for
+    assert named <= names_in_use()
+
+
+def test_the_notation_names_everything_that_the_reference_takes_and_keeps():
+    named = {name for row in table_rows("notation.md") for name in re.findall(r"`(\w+)`", row[1])}
+    taken = set(inspect.signature(reference.batch_norm_inference).parameters) | {"momentum"}
+    assert taken | set(Cache._fields) <= named
+
+
+def test_the_cheat_sheets_defaults_are_torchs():
+    pytorch = {row[0]: row[1] for row in table_rows("cheatsheet.md") if len(row) == 3}
+    layer = nn.BatchNorm1d(1)
+    assert float(pytorch["`momentum`"].split(",")[0]) == layer.momentum
+    assert float(pytorch["eps, added to the variance inside the root"]) == layer.eps
