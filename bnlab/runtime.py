@@ -28,8 +28,8 @@ def set_threads(threads: int | None = None) -> int:
         ValueError: the number asked for is not a whole number of at least 1.
 
     Example:
-        >>> set_threads(1)
-        1
+        >>> set_threads(1) == torch.get_num_threads()
+        True
     """
     asked = os.environ.get(THREADS_VARIABLE, "").strip()
     if asked:
