@@ -57,7 +57,9 @@ def shape_kept(before: Float[np.ndarray, " n"], after: Float[np.ndarray, " n"]) 
         ValueError: the two differ in shape.
     """
     _check_shapes(before, after)
-    figure, axes = new_figure(1, 2, height=3.2, title="Two peaks go in, two peaks come out: only the scale is new")
+    figure, axes = new_figure(
+        1, 2, height=3.2, title="Two peaks in, two peaks out: batch norm moves and scales a shape"
+    )
     for ax, x, role in zip(axes.flat, (before, after), ("input", "output"), strict=True):
         ax.hist(x, bins=30, density=True, color=COLOURS[role], label=f"{role} of batch norm")
         grid = np.linspace(x.mean() - 3 * x.std(), x.mean() + 3 * x.std(), 201)
