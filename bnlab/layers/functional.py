@@ -113,6 +113,9 @@ def update_running_stats(
         count: values per channel, at least 2, or 0 for an empty batch, which moves nothing.
         momentum: weight of the new batch.
 
+    Raises:
+        ValueError: `count` is 1 or negative; nothing is changed then.
+
     Example:
         >>> running_mean, running_var = torch.zeros(1), torch.ones(1)
         >>> update_running_stats(running_mean, running_var, torch.tensor([5.0]), torch.tensor([2.0]), count=2)
@@ -121,6 +124,10 @@ def update_running_stats(
     """
     if count == 0:
         return
+    if count < 2:
+        raise ValueError(
+            f"expected a count of at least 2, which a variance needs, or 0 for an empty batch, got {count}"
+        )
     unbiased_var = batch_var * (count / (count - 1))
     running_mean.copy_((1 - momentum) * running_mean.to(batch_mean.dtype) + momentum * batch_mean)
     running_var.copy_((1 - momentum) * running_var.to(batch_var.dtype) + momentum * unbiased_var)

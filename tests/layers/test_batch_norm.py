@@ -1,7 +1,5 @@
 import inspect
 import io
-import subprocess
-import sys
 from copy import deepcopy
 
 import pytest
@@ -295,10 +293,3 @@ def test_one_value_per_channel_has_no_statistics_in_evaluation_either():
 def test_a_module_without_channels_cannot_be_made(name, num_features):
     with pytest.raises(ValueError, match=rf"num_features of at least 1, got {num_features}"):
         getattr(layers, name)(num_features)
-
-
-def test_importing_the_layers_loads_no_notebook_kernel_or_figure():
-    heavy = ["IPython", "jupyter_client", "ipykernel", "numba", "triton", "matplotlib"]
-    script = f"import sys, bnlab.layers; print([name for name in {heavy} if name in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"

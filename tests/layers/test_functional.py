@@ -10,7 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bnlab import reference
-from bnlab.layers.functional import batch_norm
+from bnlab.layers.functional import batch_norm, update_running_stats
 from tests.tolerances import RTOL
 
 SHAPES = {
@@ -82,6 +82,11 @@ def test_eps_is_a_floor_under_the_variance():
     x = torch.tensor([[-1e-3], [1e-3]], dtype=torch.float64)  # variance 1e-6, a tenth of eps
     y = batch_norm(x, None, None, training=True, eps=1e-5)
     assert_allclose(y.std(correction=0), (1e-6 / (1e-6 + 1e-5)) ** 0.5, rtol=RTOL[torch.float64])
+
+
+def test_eps_may_be_0_in_evaluation_where_a_variance_is_given():
+    y = batch_norm(torch.tensor([[7.0]]), torch.tensor([1.0]), torch.tensor([4.0]), training=False, eps=0.0)
+    assert y.item() == 3.0
 
 
 # ---- gradients ----
@@ -166,6 +171,15 @@ def test_momentum_may_be_a_tensor():
     running_mean, running_var = torch.tensor([start]), torch.ones(1)
     batch_norm(x, running_mean, running_var, training=True, momentum=torch.tensor(0.25))
     assert_allclose(running_mean, [0.75 * start + 0.25 * 2.0])
+
+
+@pytest.mark.parametrize("count", [1, -3])
+def test_running_statistics_need_a_count_that_has_a_variance(count):
+    running_mean, running_var = torch.zeros(2), torch.ones(2)
+    with pytest.raises(ValueError, match=rf"count of at least 2, .*, got {count}"):
+        update_running_stats(running_mean, running_var, torch.ones(2), torch.zeros(2), count=count)
+    assert running_mean.tolist() == [0.0, 0.0]
+    assert running_var.tolist() == [1.0, 1.0]
 
 
 def test_running_statistics_take_no_part_in_the_graph():
