@@ -12,18 +12,18 @@ python = .venv/bin/python
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Make .venv, or leave it if it is up to date [PYTHON=python3.12]
+setup: ## Make .venv, unless it is up to date [PYTHON=python3.12]
 	@PYTHON="$(PYTHON)" sh tools/setup.sh
 
 lab: setup ## Open your copies of the chapters in JupyterLab [LAB_ARGS=...]
 	@$(python) -m tools.copies
 	@exec $(python) -m jupyterlab --allow-root --ServerApp.root_dir="$$(pwd)" $(LAB_ARGS) my/00_start_here.ipynb
 
-reset: setup ## Save your copy of a chapter and get a fresh one: make reset CH=01
+reset: setup ## Save your copy of a chapter and get a fresh one [CH=01]
 	@$(python) -m tools.copies --reset "$(CH)"
 
 # Nothing personal may change a result, nor a test anything personal: data, caches and IPython's settings are temporary.
-test: setup ## Run every test, doctest and notebook [PYTEST_ARGS="-k variance"]
+test: setup ## Run all tests, doctests and notebooks [PYTEST_ARGS="-k eps"]
 	@personal=$$(mktemp -d) && trap 'rm -rf "$$personal"' EXIT && trap 'exit 130' HUP INT TERM && \
 	BNLAB_DATA_DIR="$$personal/data" BNLAB_CACHE_DIR="$$personal/cache" IPYTHONDIR="$$personal/ipython" \
 	BNLAB_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
@@ -34,7 +34,7 @@ check: setup ## Check format, style and types
 	@$(python) -m ruff check
 	@$(python) -m mypy
 
-notebooks: setup ## Execute the notebooks from their pairs and store them [CH=01]
+notebooks: setup ## Execute the notebooks' pairs and store the outputs [CH=01]
 	@$(python) -m tools.notebooks $(CH)
 
 clean: ## Remove .venv and all caches; your copies in my/ stay
