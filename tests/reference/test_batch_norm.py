@@ -137,9 +137,11 @@ def test_a_constant_channel_gives_beta_within_rounding(affine, value):
 def test_nan_turns_its_own_channel_into_nan_and_no_other(rng):
     x = rng.normal(size=(4, 3, 5))
     x[2, 1, 3] = np.nan
-    y, _ = batch_norm_forward(x, np.ones(3), np.zeros(3))
+    y, cache = batch_norm_forward(x, np.ones(3), np.zeros(3))
     assert np.isnan(y[:, 1]).all()
     assert np.isfinite(y[:, [0, 2]]).all()
+    assert_array_equal(np.isnan(cache.batch_mean), [False, True, False])
+    assert_array_equal(np.isnan(cache.batch_var), [False, True, False])
 
 
 # `runtime` rounds subnormal numbers to zero, and Hypothesis may then not draw them.
