@@ -18,7 +18,7 @@ case "$*" in
     -c*) exec "{real}" -c 'import sys
 {pretence}
 exec(sys.argv[1])' "$2" ;;
-    "-m venv --clear .venv") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+    "-m venv --clear .venv") {clear}; rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
     "-m pip install"*)
         tail -n 1 "$0" >>../pip.log # which fake this is
         echo 'Collecting torch'
@@ -47,9 +47,9 @@ class Clone:
         for name in ("Makefile", "pyproject.toml", "constraints.txt", "tools/setup.sh"):
             shutil.copy(ROOT / name, self.folder / name)
 
-    def put_python(self, name="python3", version=(3, 12, 1), *, venv=True, pip="exit 0"):
+    def put_python(self, name="python3", version=(3, 12, 1), *, venv=True, clear=":", pip=":"):
         pretence = f"sys.version_info = {version}" + ("" if venv else '\nsys.modules["ensurepip"] = None')
-        fake = FAKE_PYTHON.format(real=sys.executable, pretence=pretence, pip=pip) + f"# {name}\n"
+        fake = FAKE_PYTHON.format(real=sys.executable, pretence=pretence, clear=clear, pip=pip) + f"# {name}\n"
         self.put(name, fake)
 
     def put(self, name, text):
@@ -142,16 +142,18 @@ def test_an_interrupted_installation_is_begun_anew(clone, signal):
     assert clone.make("setup").stdout == ""
 
 
-def test_an_interrupted_renewal_is_begun_anew(ready):
-    ready.put_python(pip="kill -KILL $$")
+@pytest.mark.parametrize("step", ["clear", "pip"])
+def test_an_interrupted_renewal_is_begun_anew(ready, step):
+    ready.put_python(**{step: "kill -KILL $$"})
     constraints = ready.folder / "constraints.txt"
-    before = constraints.read_text()
-    constraints.write_text(before + "# changed\n")
+    original = constraints.read_text()
+    constraints.write_text(original + "# changed\n")
     assert ready.make("setup").returncode != 0
-    constraints.write_text(before)  # back to what a complete .venv was once made from
+    constraints.write_text(original)  # back to what a complete .venv was once made from
     ready.put_python()
+    before = ready.installations()
     ready.make("setup")
-    assert ready.installations() == 3
+    assert ready.installations() == before + 1
 
 
 def test_the_first_python_that_can_serve_is_taken(clone):
