@@ -1,3 +1,4 @@
+import functools
 import inspect
 import random
 import textwrap
@@ -123,6 +124,16 @@ def test_show_displays_a_decorated_function_as_it_was_written(displayed):
     assert text.startswith("`bnlab/reference/batch_norm.py`\n\n```python\ndef batch_norm_forward(")
 
 
+@functools.cache
+def remembered():
+    """A decorated function that is no longer a function."""
+
+
+def test_show_displays_what_a_decorator_replaced(displayed):
+    (text,) = displayed(show, remembered)
+    assert "```python\n@functools.cache\ndef remembered():" in text
+
+
 def test_show_displays_a_class_and_a_method_without_its_indentation(displayed):
     whole, method = displayed(show, BatchNorm1d, BatchNorm1d.__init__)
     assert "```python\nclass BatchNorm1d(" in whole
@@ -148,11 +159,19 @@ def test_show_refuses_what_is_no_function_or_class(thing, found):
         show(thing)
 
 
-def test_show_refuses_what_has_no_file(shell):
-    shell.run_cell("def mine(): pass")
-    for thing in (shell.user_ns["mine"], eval("lambda: 0", {"__name__": "__main__"}), int):
+def test_show_refuses_what_has_no_file():
+    for thing in (eval("lambda: 0", {"__name__": "bnlab.runtime"}), int):
         with pytest.raises(ValueError, match="no module's file holds the source of"):
             show(thing)
+
+
+def test_show_refuses_what_was_defined_in_the_notebook(tmp_path):
+    cell = tmp_path / "cell.py"  # the kernel keeps each cell's source in such a file, so it could be shown
+    cell.write_text("def mine(): pass")
+    names = {"__name__": "__main__"}
+    exec(compile(cell.read_text(), cell, "exec"), names)
+    with pytest.raises(ValueError, match="no module's file holds the source of mine"):
+        show(names["mine"])
 
 
 @pytest.mark.usefixtures("shell")
