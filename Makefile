@@ -4,6 +4,9 @@ LAB_ARGS ?=
 PYTEST_ARGS ?=
 CH ?=
 
+# Waiting threads that spin slow every other process down, up to tenfold on two cores.
+export OMP_WAIT_POLICY = passive
+
 python = .venv/bin/python
 
 .PHONY: help setup lab reset test check notebooks clean
@@ -26,7 +29,7 @@ reset: setup ## Save your copy of a chapter and get a fresh one [CH=01]
 test: setup ## Run all tests, doctests and notebooks [PYTEST_ARGS="-k eps"]
 	@personal=$$(mktemp -d) && trap 'rm -rf "$$personal"' EXIT && trap 'exit 130' HUP INT TERM && \
 	BNLAB_DATA_DIR="$$personal/data" BNLAB_CACHE_DIR="$$personal/cache" IPYTHONDIR="$$personal/ipython" \
-	BNLAB_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+	BNLAB_NUM_THREADS=1 \
 	$(python) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n auto --dist loadscope $(PYTEST_ARGS)
 
 check: setup ## Check format, style and types

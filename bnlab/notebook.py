@@ -88,17 +88,15 @@ def _source(thing: Any) -> str:
     try:
         source = textwrap.dedent(inspect.getsource(original))
         path = _path_from_package(original.__module__)
-    except (OSError, TypeError, AttributeError):
+    except (OSError, TypeError, AttributeError):  # from a built-in, a vanished file, or a notebook, which has no file
         raise ValueError(f"no module's file holds the source of {original.__qualname__}") from None
     return f"`{path}`\n\n```python\n{source.rstrip()}\n```"
 
 
 def _path_from_package(module_name: str) -> str:
     """`bnlab/reference/batch_norm.py` for `bnlab.reference.batch_norm`, wherever the package is installed."""
-    if module_name == "__main__":
-        raise OSError
     depth = module_name.count(".") + 1
-    file = Path(str(sys.modules[module_name].__file__))
+    file = Path(sys.modules[module_name].__file__)
     parts = depth + 1 if file.name == "__init__.py" else depth
     return Path(*file.parts[-parts:]).as_posix()
 

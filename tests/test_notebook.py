@@ -1,6 +1,7 @@
 import functools
 import inspect
 import random
+import sys
 import textwrap
 
 import matplotlib as mpl
@@ -165,11 +166,12 @@ def test_show_refuses_what_has_no_file():
             show(thing)
 
 
-def test_show_refuses_what_was_defined_in_the_notebook(tmp_path):
+def test_show_refuses_what_was_defined_in_the_notebook(tmp_path, monkeypatch):
     cell = tmp_path / "cell.py"  # the kernel keeps each cell's source in such a file, so it could be shown
     cell.write_text("def mine(): pass")
     names = {"__name__": "__main__"}
     exec(compile(cell.read_text(), cell, "exec"), names)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)  # as in a kernel
     with pytest.raises(ValueError, match="no module's file holds the source of mine"):
         show(names["mine"])
 
