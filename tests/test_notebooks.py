@@ -19,7 +19,7 @@ NOTEBOOKS = ROOT / "notebooks"
 # trained on the spot. A cell that is tagged in a chapter must be written here too.
 IGNORED = {
     "00_start_here": [
-        'plain = result.largest_rate("no_norm", accuracy=0.8)',
+        'plain = result.largest_rates("no_norm", accuracy=0.8)',
         "smallest = {arm: np.median(accuracy[0]) for arm, accuracy in result.accuracy.items()}",
         "shallow = run(Config(depth=2, learning_rates=(0.1, 1.0, 3.0), seeds=(0, 1, 2)))",
         "from bnlab.runtime import environment",
