@@ -88,7 +88,7 @@ def _source(thing: Any) -> str:
     try:
         source = textwrap.dedent(inspect.getsource(original))
         path = _path_from_package(original.__module__)
-    except (OSError, TypeError, AttributeError):  # from a built-in, a vanished file, or a notebook, which has no file
+    except (OSError, TypeError):  # of a vanished file, a built-in, or a notebook, which has no file
         raise ValueError(f"no module's file holds the source of {original.__qualname__}") from None
     return f"`{path}`\n\n```python\n{source.rstrip()}\n```"
 
@@ -96,7 +96,7 @@ def _source(thing: Any) -> str:
 def _path_from_package(module_name: str) -> str:
     """`bnlab/reference/batch_norm.py` for `bnlab.reference.batch_norm`, wherever the package is installed."""
     depth = module_name.count(".") + 1
-    file = Path(sys.modules[module_name].__file__)
+    file = Path(inspect.getfile(sys.modules[module_name]))
     parts = depth + 1 if file.name == "__init__.py" else depth
     return Path(*file.parts[-parts:]).as_posix()
 
