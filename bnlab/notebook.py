@@ -96,7 +96,7 @@ def _source(thing: Any) -> str:
 def _path_from_package(module_name: str) -> str:
     """`bnlab/reference/batch_norm.py` for `bnlab.reference.batch_norm`, wherever the package is installed."""
     depth = module_name.count(".") + 1
-    file = Path(inspect.getfile(sys.modules[module_name]))
+    file = Path(str(inspect.getfile(sys.modules[module_name])))
     parts = depth + 1 if file.name == "__init__.py" else depth
     return Path(*file.parts[-parts:]).as_posix()
 
