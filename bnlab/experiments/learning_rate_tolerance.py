@@ -33,11 +33,13 @@ class Result:
 
     Attributes:
         config: the settings that gave it.
-        accuracy: by arm, test accuracy between 0 and 1, shape (learning rates, seeds); 0 where training diverged.
+        validation: by arm, accuracy on the validation split, between 0 and 1, shape (learning rates, seeds).
+        accuracy: the same on the test split; an output that is not a number counts as wrong.
         diverged: by arm, whether the parameters ended as NaN or infinity, same shape.
     """
 
     config: Config
+    validation: dict[str, Float[np.ndarray, "rates seeds"]]
     accuracy: dict[str, Float[np.ndarray, "rates seeds"]]
     diverged: dict[str, Bool[np.ndarray, "rates seeds"]]
 
@@ -53,6 +55,11 @@ class Result:
         rates = np.array(self.config.learning_rates)
         return np.array([rates[seed_reached].max() for seed_reached in reached.T])
 
+    def at_best_rate(self, arm: str) -> Float[np.ndarray, " seeds"]:
+        """Test accuracy of each seed at the arm's best learning rate, that of the highest median in validation."""
+        best = int(np.median(self.validation[arm], axis=1).argmax())
+        return np.asarray(self.accuracy[arm][best])
+
 
 def run(config: Config) -> Result:
     """Trains an MLP on the digits for each arm, learning rate and seed, and reads the test set once.
@@ -62,7 +69,7 @@ def run(config: Config) -> Result:
     data = digits()
     shape = (len(config.learning_rates), len(config.seeds))
     members = [(rate, seed) for rate in config.learning_rates for seed in config.seeds]
-    accuracy, diverged = {}, {}
+    validation, accuracy, diverged = {}, {}, {}
     for arm, norm in ARMS.items():
         ensemble = train_ensemble(
             [_network(config, norm, seed) for _, seed in members],
@@ -72,9 +79,10 @@ def run(config: Config) -> Result:
             steps=config.steps,
             batch_size=config.batch_size,
         )
+        validation[arm] = ensemble.accuracy(data.validation).reshape(shape).numpy()
         accuracy[arm] = ensemble.accuracy(data.test).reshape(shape).numpy()
         diverged[arm] = ensemble.diverged().reshape(shape).numpy()
-    return Result(config, accuracy, diverged)
+    return Result(config, validation, accuracy, diverged)
 
 
 def _network(config: Config, norm: Norm | None, seed: int) -> nn.Module:

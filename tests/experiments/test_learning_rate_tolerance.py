@@ -35,7 +35,19 @@ def test_arms_with_the_same_norm_give_the_same_numbers(monkeypatch):
 def test_the_largest_rate_is_that_of_each_seed():
     accuracy = {"no_norm": np.array([[0.95, 0.91], [0.97, 0.2], [0.1, 0.1]])}
     config = study.Config(learning_rates=(0.1, 1.0, 10.0), seeds=(0, 1))
-    result = study.Result(config, accuracy, {"no_norm": np.zeros((3, 2), dtype=bool)})
+    result = study.Result(config, accuracy, accuracy, {"no_norm": np.zeros((3, 2), dtype=bool)})
     assert result.largest_rates("no_norm", 0.9).tolist() == [1.0, 0.1]
     with pytest.raises(ValueError, match=r"each seed of 'no_norm' to reach 0\.93 at some rate, got one that does not"):
         result.largest_rates("no_norm", 0.93)
+
+
+def test_the_best_rate_is_chosen_on_validation_data_and_reported_on_the_test_set():
+    validation = {"no_norm": np.array([[0.9, 0.9, 0.1], [0.8, 0.8, 0.99]])}  # the first rate has the higher median
+    accuracy = {"no_norm": np.array([[0.5, 0.6, 0.7], [1.0, 1.0, 1.0]])}
+    config = study.Config(learning_rates=(0.1, 1.0), seeds=(0, 1, 2))
+    result = study.Result(config, validation, accuracy, {"no_norm": np.zeros((2, 3), dtype=bool)})
+    assert result.at_best_rate("no_norm").tolist() == [0.5, 0.6, 0.7]
+
+
+def test_validation_and_test_accuracy_are_of_different_images(result):
+    assert not np.array_equal(result.validation["batch_norm"], result.accuracy["batch_norm"])

@@ -11,6 +11,7 @@ def result():
     config = Config(learning_rates=(0.1, 1.0), seeds=(0, 1, 2))
     return Result(
         config,
+        validation={},
         accuracy={
             "no_norm": np.array([[0.9, 0.8, 0.7], [0.0, 0.2, 0.0]]),
             "batch_norm": np.array([[0.91, 0.92, 0.93], [0.94, 0.95, 0.96]]),
