@@ -30,7 +30,6 @@ from pathlib import Path
 
 for word in ("one", "two"):
     print(word, flush=True)
-
 # %% tags=["nbval-ignore-output"]
 1 + 1
 
@@ -73,7 +72,11 @@ def edited(path, source="edited by hand"):
 # --- execution: each of these starts a kernel
 
 
-def test_a_chapter_is_executed_and_stored_the_same_each_time(write, folder, capsys):
+def test_a_chapter_is_executed_and_stored_the_same_each_time(write, folder, capsys, monkeypatch):
+    foreign = folder.parent / "kernels" / "python3"  # a kernel of the same name that the user once installed
+    foreign.mkdir(parents=True)
+    (foreign / "kernel.json").write_text('{"argv": ["false"], "display_name": "Python 3", "language": "python"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(folder.parent))
     pair, stored = write(HONEST)
     assert notebooks.main(["01"], folder) == 0
     first = stored.read_bytes()
@@ -121,6 +124,13 @@ def test_a_cell_that_fails_or_complains_leaves_the_stored_notebook_as_it_was(cel
     assert sorted(path.name for path in folder.iterdir()) == ["01_why.ipynb", "py"]
 
 
+def test_a_cell_that_hangs_is_given_up(write, folder, capsys, monkeypatch):
+    write("# %%\nimport time\n\ntime.sleep(600)\n")
+    monkeypatch.setattr(notebooks, "LONGEST_SECONDS", 0.2)  # a cell has five times as long
+    assert notebooks.main([], folder) == 1
+    assert capsys.readouterr().out.startswith("01_why: not stored: cell 1: A cell timed out")
+
+
 # --- everything around the execution, without a kernel
 
 
@@ -161,31 +171,25 @@ def test_one_failing_chapter_does_not_hold_up_those_named_after_it(write, folder
 
 
 @pytest.mark.usefixtures("no_kernel")
-def test_a_notebook_is_stored_in_one_step(write, folder, monkeypatch):
-    """A run that is killed while it writes leaves the whole old notebook, and the next run is not in its way."""
+def test_a_notebook_is_replaced_in_one_step(write, folder):
     pair, stored = write(HONEST)
     stored.write_text(nbformat.writes(notebooks.read_pair(pair)))
-    before = stored.read_bytes()
-
-    def killed_halfway(path, text, **_):
-        path.write_bytes(text[: len(text) // 2].encode())
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.write_text", killed_halfway)
-        with pytest.raises(KeyboardInterrupt):
-            notebooks.main([], folder)
-    assert stored.read_bytes() == before
-    assert notebooks.main([], folder) == 0
+    before = stored.read_text()
+    pair.write_text(pair.read_text().replace("Why?", "Why not?"))
+    with stored.open() as reader:  # has the old file, which must not be written to
+        assert notebooks.main([], folder) == 0
+        assert reader.read() == before
+    assert "Why not?" in stored.read_text()
     assert sorted(path.name for path in folder.iterdir()) == ["01_why.ipynb", "py"]
 
 
 @pytest.mark.usefixtures("no_kernel")
-def test_edits_made_by_hand_are_not_overwritten(write, folder, capsys):
+def test_edits_made_by_hand_are_not_overwritten(write, folder, capsys, monkeypatch):
     _, stored = write(HONEST)
     assert notebooks.main([], folder) == 0
     by_hand = edited(stored)
     capsys.readouterr()
+    monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("a minute of waiting for a refusal"))
     assert notebooks.main([], folder) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("01_why: not stored: 01_why.ipynb holds edits that py/01_why.py lacks")
@@ -218,7 +222,9 @@ def test_an_edited_pair_alone_is_no_obstacle(write, folder):
 
 
 @pytest.mark.usefixtures("no_kernel")
-@pytest.mark.parametrize("content", ["", "not JSON", "[]", "{}", '{"cells": [{}]}', '{"cells": []}'])
+@pytest.mark.parametrize(
+    "content", ["", "not JSON", "[]", "{}", '{"cells": [{}]}', '{"cells": []}', '{"cells": [], "metadata": []}']
+)
 def test_what_is_no_notebook_is_not_overwritten(content, write, folder, capsys):
     _, stored = write(HONEST)
     stored.write_text(content)
