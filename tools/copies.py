@@ -119,15 +119,19 @@ def find_chapter(chapters: list[Path], wanted: str) -> Path:
 
 
 def fresh_copy(chapter: Path) -> tuple[str, str]:
-    """A chapter's fingerprint and the text of a copy that carries it, without the jupytext pairing.
+    """A chapter's fingerprint and the text of a copy that carries it, without outputs and the jupytext pairing.
 
-    The fingerprint stands in the copy itself, so that it outlives renaming and moving.
+    The fingerprint stands in the copy itself, so that it outlives renaming and moving. Outputs are left out since a
+    chapter asks for a prediction before the cell that answers it.
     """
     try:
         notebook = json.loads(chapter.read_text(encoding="utf-8"))
         digest = sources_digest(notebook)
         notebook["metadata"].pop("jupytext", None)
         notebook["metadata"]["bnlab"] = {"copied_from": digest}
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell |= {"outputs": [], "execution_count": None}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NotCopiedError(f"{chapter.parent.name}/{chapter.name} is not a notebook") from None
     return digest, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"

@@ -13,7 +13,7 @@ from tools.digest import sources_digest
 
 def notebook(*sources, **metadata):
     cells = [
-        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "source": [source], "outputs": [], "execution_count": i}
+        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "source": [source], "outputs": [], "execution_count": None}
         for i, source in enumerate(sources, start=1)
     ]
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
@@ -57,7 +57,22 @@ def mine(course):
     return course / "my/04_backward.ipynb"
 
 
-def test_every_chapter_is_copied_with_its_cells_and_outputs(course, capsys):
+def test_a_copy_starts_without_outputs_so_that_a_prediction_is_not_answered_beneath_it(course):
+    chapter = course / "notebooks" / "04_backward.ipynb"
+    executed = load(chapter)
+    executed["cells"][0] |= {
+        "execution_count": 1,
+        "outputs": [{"output_type": "stream", "name": "stdout", "text": ["4\n"]}],
+    }
+    chapter.write_text(json.dumps(executed), encoding="utf-8")
+    assert copies.main([], course) == 0
+    copied = load(course / "my" / chapter.name)["cells"][0]
+    assert copied["outputs"] == []
+    assert copied["execution_count"] is None
+    assert copied["source"] == executed["cells"][0]["source"]
+
+
+def test_every_chapter_is_copied_with_its_cells(course, capsys):
     assert copies.main([], course) == 0
     assert capsys.readouterr().out == "copied to my/, where you can write freely: 00_start_here, 04_backward\n"
     for name in ("00_start_here.ipynb", "04_backward.ipynb"):
