@@ -247,7 +247,7 @@ found
 # | pass an interview tomorrow | the answer, until you can say it; each "say it in an interview"; the cheat sheet |
 # | use it as an engineer | 00; the axes, parameters and buffers in 01; epsilon, divisor and float32 in 03 |
 # | question it as a researcher | 00; what it is not, in 01; what gamma and beta can undo, in 03 |
-# | decide about it as a manager, in 10 minutes | in 00: the answer, the picture, what it does not show, the price |
+# | decide about it as a manager, in 10 minutes | 00 (Run, Run All Cells): the answer, the picture, the price |
 
 # %% [markdown]
 # ## Say it in an interview
