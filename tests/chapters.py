@@ -194,7 +194,7 @@ def flow_of(node):
             return variables(node.value), {name for target in node.targets for name in variables(target)}
         case ast.AugAssign() | ast.NamedExpr() | ast.AnnAssign(value=ast.expr()):
             return variables(node.value), variables(node.target)
-        case ast.For() | ast.comprehension():
+        case ast.For():
             return variables(node.iter), variables(node.target)
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner), args=arguments)):
             return {name for argument in arguments for name in variables(argument)}, variables(owner)

@@ -38,7 +38,7 @@ LOCAL = re.compile(
 RESIDUAL = re.compile(r"(?:(?<![\d.])[02-9]|\d\.\d+)e-[123]\d|(?<![\d.])1e-(?:1[3-9]|[23]\d)")
 CHAPTER_LIST = re.compile(r"\bchapters?\s+((?:[^\w\n]*\d{1,2}\b(?:[^\w\n]*\b(?:and|or|to)\b)?)+)", re.IGNORECASE)
 LONE_CHAPTER_NUMBER = re.compile(r"(?<![\w.:/-])0\d\b(?![.:-]\d)")
-PUBLIC = re.compile(r"https://(?!localhost)[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(/|$)")
+PUBLIC = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(/|$)")
 
 
 # --- the file and its pair

@@ -64,10 +64,11 @@ PROSE = (
     "# What is it?\n\n**You will** see, after [chapter 00](00_before.ipynb), what chapters 00 and 01 leave open.",
     "## A fold\n\n<details><summary>Why?</summary>\n\nBecause.\n\n</details>",
     "[Sheet](../notebooks/aids/sheet.md#in-short), [fold](#A-fold), [paper](https://arxiv.org/abs/1502.03167).",
-    "N/C/H/W, 0.04, 10:05, 2015-02-11, $a/b/c$, `(x / y / z)`, 14 lines in chapter 01.\n\n```\n# not a title\n```",
+    "N/C/H/W, 0.04, 09:05, 2015-02-11, $a/b/c$, `(x / y / z)`, 14 lines in chapter 01.\n"
+    "\n```\n# not a title\nlinks[0](nowhere)\n```",
     *["## A heading\n\n" + "Four words or so. " * 42] * 6,
 )
-PICTURE = {"image/png": "iVBORw0KGgo=", "text/plain": "Figure: It grows"}
+PICTURE = {"image/png": "/tmp/4AAA", "text/plain": "Figure: It grows"}
 CODE = (
     ("from bnlab.layers import BatchNorm1d\nfrom bnlab.reference import batch_norm_forward", []),
     ("def my_norm(x):\n    return x", []),
@@ -134,6 +135,7 @@ BAD_PROSE = [
     ("links_lead_somewhere", "[sheet](../notebooks/aids/shed.md)"),
     ("links_lead_somewhere", "[sheet](../notebooks/aids/sheet.md#at-length)"),
     ("links_lead_somewhere", "[here](#A-hinge)"),
+    ("links_lead_somewhere", "[here](#not-a-title)"),  # in a fence
     ("links_lead_somewhere", "[before](00_before.ipynb#A-hinge)"),
     ("links_lead_somewhere", "![cube](cube.png)"),
     ("links_lead_somewhere", "<img src='cube.png'>"),
@@ -150,6 +152,7 @@ BAD_PROSE = [
     ("folds_are_closed", "<details><summary>Why?</summary>\n\nBecause."),
     ("folds_are_closed", "<details><summary>Why?\n\nBecause.</details>"),
     ("folds_are_closed", "<details>\n\nBecause.</details>"),
+    ("folds_are_closed", "<details><summary>Why? <summary>How?</summary>\n\nBecause.</details>"),
 ]
 
 BAD_CODE = [
@@ -184,6 +187,7 @@ BAD_CODE = [
     ("evidence_is_computed", "assert True"),
     ("no_local_details", "load('/data/mine/x.npy')"),
     ("mentioned_chapters_exist", "ours  # see chapter 04"),
+    ("mentioned_chapters_exist", "ours  # see chapters 00 to 05"),
     ("outputs_are_compared", "# NBVAL_IGNORE_OUTPUT\nours"),
     ("outputs_are_compared", "# NBVAL_SKIP\nours"),
     ("outputs_are_compared", "# PYTEST_VALIDATE_IGNORE_OUTPUT\nours"),
@@ -231,6 +235,13 @@ def test_a_bad_output_is_found(rule, output, good):
         "pairs = [(my_norm(1), batch_norm_forward(1, 1, 0))]\nassert all(a == b for a, b in pairs)",
         "for a in (my_norm(1),):\n    takeaway('Same.', a == theirs)",
         "found = []\nfound.append(my_norm(1))\nassert found == [theirs]",
+        "a = my_norm(1)\nb = a\nassert b == theirs",
+        "total = 0\ntotal += my_norm(1)\nassert total == theirs",
+        "a: int = my_norm(1)\nassert a == theirs",
+        "if (a := my_norm(1)):\n    assert a == theirs",
+        "import bnlab.layers\nassert my_norm(1) == bnlab.layers.BatchNorm1d(1)(1)",
+        "import bnlab.layers as L\nassert my_norm(1) == L.BatchNorm1d(1)(1)",
+        "class Mine:\n    def forward(self):\n        return 1\n\n\nassert Mine().forward() == my_norm(1) == theirs",
     ],
 )
 def test_a_definition_may_be_compared_through_its_results(source, good):
@@ -330,6 +341,14 @@ def test_a_bad_chapter_is_found(rule, offence, good):
 def test_every_rule_has_been_seen_to_complain():
     tried = {rule for rule, _ in [*BAD_PROSE, *BAD_CODE, *BAD_OUTPUT, *BAD_CHAPTERS.values()]}
     assert tried == {rule.__name__ for rule in rules.RULES}
+
+
+@pytest.mark.parametrize(("count", "broken"), [(999, True), (1000, False), (2500, False), (2501, True)])
+def test_prose_is_counted_to_the_word(count, broken, good):
+    others = sum(len(words(text)) for number, text in enumerate(good.prose) if number not in {4, 5})
+    cells = good.notebook.cells
+    cells[8].source, cells[10].source = "So?", "word " * (count - others - 1)
+    assert (broken_rules(with_cells(good, cells)) == {"amount_of_prose"}) == broken
 
 
 def test_words_are_those_that_a_reader_reads():
