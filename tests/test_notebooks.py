@@ -64,8 +64,7 @@ PROSE = (
     "# What is it?\n\n**You will** see, after [chapter 00](00_before.ipynb), what chapters 00 and 01 leave open.",
     "## A fold\n\n<details><summary>Why?</summary>\n\nBecause.\n\n</details>",
     "[Sheet](../notebooks/aids/sheet.md#in-short), [fold](#A-fold), [paper](https://arxiv.org/abs/1502.03167).",
-    "N/C/H/W, 0.04, 09:05, 2015-02-11, $a/b/c$, `(x / y / z)`, 14 lines in chapter 01.\n"
-    "\n```\n# not a title\nlinks[0](nowhere)\n```",
+    "N/C/H/W, 0.04, 09:05, 2015-02-11, $a/b/c$, `(x / y / z)`, chapter 01\n\n```\n# no title\nlinks[0](nowhere)\n```",
     *["## A heading\n\n" + "Four words or so. " * 42] * 6,
 )
 PICTURE = {"image/png": "/tmp/4AAA", "text/plain": "Figure: It grows"}
@@ -135,7 +134,7 @@ BAD_PROSE = [
     ("links_lead_somewhere", "[sheet](../notebooks/aids/shed.md)"),
     ("links_lead_somewhere", "[sheet](../notebooks/aids/sheet.md#at-length)"),
     ("links_lead_somewhere", "[here](#A-hinge)"),
-    ("links_lead_somewhere", "[here](#not-a-title)"),  # in a fence
+    ("links_lead_somewhere", "[here](#no-title)"),  # in a fence
     ("links_lead_somewhere", "[before](00_before.ipynb#A-hinge)"),
     ("links_lead_somewhere", "![cube](cube.png)"),
     ("links_lead_somewhere", "<img src='cube.png'>"),
