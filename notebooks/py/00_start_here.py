@@ -255,7 +255,7 @@ found
 # "Batch norm standardises each feature over the mini-batch and then rescales it with a learned gamma and beta; at
 # inference it uses running averages. It mainly makes training easier: larger learning rates, less sensitivity to the
 # initial weights, a little regularisation. The costs are a dependence on the batch and a difference between training
-# and inference that causes most of its bugs."
+# and inference, which is where its bugs come from if you forget it."
 #
 # Then expect one of these. Answer aloud before you unfold.
 #

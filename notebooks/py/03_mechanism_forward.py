@@ -389,7 +389,7 @@ print(f"mean / std in these activations: {ratio:.1f} at most")
 print(f"mean / std of the calendar years 1990 to 2025: {years.mean() / years.std():.0f}")
 takeaway(
     "In float32, $E[x^2]-E[x]^2$ loses the variance when the mean is about a thousand standard "
-    "deviations or more. Subtracting first and squaring then keeps it.",
+    "deviations or more. Subtracting first and squaring then kept it in every row above.",
     all(abs(row[name] - 1) < 0.01 for row in table.values() for name in ("two passes", "shifted"))
     and all(abs(table[offset]["raw"] - 1) > 0.5 for offset in (1000, 5000)),
 )
@@ -401,7 +401,9 @@ takeaway(
 # formula is harmless; on a column of years it leaves two or three digits of the seven.
 #
 # The fix is the order: subtract a number close to the values *before* squaring. `two_pass` subtracts the mean, which
-# takes a second pass. `shifted` subtracts the first value, and keeps the single pass.
+# takes a second pass. `shifted` subtracts the first value, and keeps the single pass. Neither is a licence: over tens of
+# thousands of large values, a float32 sum taken in order loses digits of the mean itself, so libraries also take care
+# how they sum.
 
 # %% [markdown]
 # ## Say it in an interview
