@@ -401,9 +401,9 @@ takeaway(
 # formula is harmless; on a column of years it leaves two or three digits of the seven.
 #
 # The fix is the order: subtract a number close to the values *before* squaring. `two_pass` subtracts the mean, which
-# takes a second pass. `shifted` subtracts the first value, and keeps the single pass. Neither is a licence: over tens of
-# thousands of large values, a float32 sum taken in order loses digits of the mean itself, so libraries also take care
-# how they sum.
+# takes a second pass. `shifted` subtracts the first value, and keeps the single pass. Neither is a licence: over tens
+# of thousands of large values, a float32 sum taken in order loses digits of the mean itself, so libraries also take
+# care how they sum.
 
 # %% [markdown]
 # ## Say it in an interview
