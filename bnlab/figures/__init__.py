@@ -3,6 +3,16 @@
 from bnlab.figures.axes import averaged_blocks
 from bnlab.figures.distributions import before_and_after, shape_kept
 from bnlab.figures.epsilon import epsilon_placement
+from bnlab.figures.gradients import backward_graph, finite_difference_errors, gradient_on_the_circle
 from bnlab.figures.learning_rates import learning_rate_sweep
 
-__all__ = ["averaged_blocks", "before_and_after", "epsilon_placement", "learning_rate_sweep", "shape_kept"]
+__all__ = [
+    "averaged_blocks",
+    "backward_graph",
+    "before_and_after",
+    "epsilon_placement",
+    "finite_difference_errors",
+    "gradient_on_the_circle",
+    "learning_rate_sweep",
+    "shape_kept",
+]
