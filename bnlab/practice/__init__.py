@@ -1,0 +1,1 @@
+"""Exercises, predictions and the interview room."""

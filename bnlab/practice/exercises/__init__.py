@@ -1,0 +1,1 @@
+"""Tasks, their checks, and what is kept of them."""
