@@ -36,15 +36,17 @@ SPHERE = np.sqrt(3)  # three elements of mean square 1
 TURN = np.linspace(0, 2 * np.pi, 181)
 
 
-def backward_graph(values: Mapping[str, NDArray[np.float64]], gradients: Mapping[str, NDArray[np.float64]]) -> Figure:
+Numbers = NDArray[np.float64] | np.float64
+
+
+def backward_graph(values: Mapping[str, Numbers], gradients: Mapping[str, Numbers]) -> Figure:
     """The nodes of batch norm for one channel, each with its value above it and its gradient below.
 
     The forward pass runs along the arrows, the backward pass against them: three roads lead from `y` back to `x`
     (Ioffe & Szegedy 2015, section 3, arXiv:1502.03167).
 
     Args:
-        values: the value of each node in `NODES`: one number per channel for mean, var and inv_std, else one for
-            each element.
+        values: the value of each node in `NODES`: one number for mean, var and inv_std, else one for each element.
         gradients: the gradient of the loss with respect to each node.
 
     Returns:
@@ -122,15 +124,18 @@ def gradient_on_the_circle(
     return figure
 
 
-def finite_difference_errors(steps: NDArray[np.float64], errors: NDArray[np.float64]) -> Figure:
-    """Relative error of a central difference against its step, both axes logarithmic.
+def finite_difference_errors(
+    steps: NDArray[np.float64], errors: NDArray[np.float64], wrong: NDArray[np.float64]
+) -> Figure:
+    """Relative error of central differences against their step, both axes logarithmic, for two gradients.
 
     Cutting the Taylor series off errs as the square of the step, rounding as one over it: lines of those slopes pass
     through the errors at the largest and the smallest step.
 
     Args:
-        steps: step sizes, in rising order.
-        errors: relative error of the directional derivative at each step.
+        steps: step sizes, in any order.
+        errors: how far the differences are from the right gradient, as a share of it, at each step.
+        wrong: the same for a wrong gradient.
 
     Returns:
         One panel, the step of least error marked.
@@ -139,24 +144,31 @@ def finite_difference_errors(steps: NDArray[np.float64], errors: NDArray[np.floa
         ValueError: the arrays are not of one length, or an error is not above 0.
 
     >>> steps = np.logspace(-8, -1, 8)
-    >>> finite_difference_errors(steps, steps**2 + 1e-16 / steps).axes[0].get_yscale()
+    >>> finite_difference_errors(steps, steps**2 + 1e-16 / steps, steps**2 + 0.3).axes[0].get_yscale()
     'log'
     """
-    if steps.shape != errors.shape or steps.ndim != 1:
-        raise ValueError(f"expected two 1-D arrays of one length, got shapes {steps.shape} and {errors.shape}")
-    if not (errors > 0).all():
-        raise ValueError(f"errors must be above 0 for a logarithmic axis, got {errors.min()}")
-    figure, axes = new_figure(title="Too large a step cuts the series short, too small a one rounds", height=3.8)
+    shapes = steps.shape, errors.shape, wrong.shape
+    if len(set(shapes)) != 1 or steps.ndim != 1:
+        raise ValueError(f"expected three 1-D arrays of one length, got shapes {shapes[0]}, {shapes[1]}, {shapes[2]}")
+    least = min(errors.min(), wrong.min())
+    if not least > 0:
+        raise ValueError(f"errors must be above 0 for a logarithmic axis, got {least}")
+    figure, axes = new_figure(title="A right gradient draws a V, a wrong one a floor", height=3.8)
     ax = axes.item()
-    best = int(errors.argmin())
-    ax.loglog(steps, errors, "o-", color=COLOURS["batch_norm"], markersize=4, label="error of the central difference")
-    ax.plot(steps[best], errors[best], "o", color=COLOURS["wrong"], markersize=9, label=f"best step, {steps[best]:.0e}")
-    for anchor, slope, style, label in ((0, -1, ":", "rounding, as 1 / step"), (-1, 2, "--", "truncation, as step²")):
+    ax.loglog(steps, wrong, "s-", color=COLOURS["wrong"], markersize=4, label="a wrong gradient")
+    ax.loglog(steps, errors, "o-", color=COLOURS["batch_norm"], markersize=4, label="the right gradient")
+    best = errors.argmin()
+    label = f"its best step, {steps[best]:.0e}"
+    ax.plot(steps[best], errors[best], "o", color=COLOURS["output"], markersize=9, label=label)
+    for anchor, slope, style, label in (
+        (steps.argmin(), -1, ":", "rounding, as 1 / step"),
+        (steps.argmax(), 2, "--", "truncation, as step²"),
+    ):
         line = errors[anchor] * (steps / steps[anchor]) ** slope
         seen = line >= errors.min()
         ax.plot(steps[seen], line[seen], style, color=COLOURS["theory"], linewidth=1.2, label=label)
     ax.set(xlabel="step of the central difference", ylabel="relative error")
-    ax.legend(loc="upper center")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -227,6 +239,6 @@ def _draw_shares(ax: Axes, counts: NDArray[np.int_], shares: NDArray[np.float64]
     ax.legend(loc="lower right")
 
 
-def _row(values: NDArray[np.float64]) -> str:
+def _row(values: Numbers) -> str:
     """The numbers as one would write them on paper: `2.6, -3.2`."""
-    return ", ".join(f"{value:.4g}" for value in np.round(values, 4) + 0.0)  # + 0.0 turns -0 into 0
+    return ", ".join(f"{value:.4g}" for value in np.atleast_1d(values).round(4) + 0.0)  # + 0.0 turns -0 into 0

@@ -15,6 +15,7 @@ COUNTS = [2, 4, 16]
 SHARES = np.linspace(0, 1, 33).reshape(3, 11)
 STEPS = np.logspace(-9, -1, 9)
 ERRORS = STEPS**2 + 1e-14 / STEPS  # least at 1e-5
+WRONG = 0.3 + STEPS
 
 
 def values_of_each_node():
@@ -150,26 +151,33 @@ def test_gradient_on_the_circle_refuses_shares_without_a_row_for_each_count(shar
 # --- finite differences
 
 
-def test_finite_difference_errors_draws_every_step_and_marks_the_best():
-    (axes,) = figures.finite_difference_errors(STEPS, ERRORS).axes
-    assert_allclose(line(axes, "error of"), np.stack([STEPS, ERRORS], axis=1))
-    assert_allclose(line(axes, "best step, 1e-05"), [(STEPS[4], ERRORS[4])])
+def test_finite_difference_errors_draws_both_gradients_and_marks_the_best_step_of_the_right_one():
+    (axes,) = figures.finite_difference_errors(STEPS, ERRORS, WRONG).axes
+    assert_allclose(line(axes, "the right gradient"), np.stack([STEPS, ERRORS], axis=1))
+    assert_allclose(line(axes, "a wrong gradient"), np.stack([STEPS, WRONG], axis=1))
+    assert_allclose(line(axes, "its best step, 1e-05"), [(STEPS[4], ERRORS[4])])
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
+@pytest.mark.parametrize("order", [1, -1])  # steps may rise or fall
 @pytest.mark.parametrize(("label", "at", "slope"), [("rounding", 0, -1), ("truncation", -1, 2)])
-def test_finite_difference_errors_draws_both_slopes_through_the_outermost_errors(label, at, slope):
-    (axes,) = figures.finite_difference_errors(STEPS, ERRORS).axes
-    guide = line(axes, label)
+def test_finite_difference_errors_draws_both_slopes_through_the_outermost_errors(label, at, slope, order):
+    (axes,) = figures.finite_difference_errors(STEPS[::order], ERRORS[::order], WRONG).axes
+    guide = line(axes, label)[::order]
     assert_allclose(guide[at], (STEPS[at], ERRORS[at]))
     assert_allclose(np.diff(np.log(guide[:, 1])) / np.diff(np.log(guide[:, 0])), slope)
     assert 2 < len(guide) < len(STEPS)  # cut off where it would leave the picture
 
 
 @pytest.mark.parametrize(
-    ("errors", "message"),
-    [(ERRORS[1:], r"got shapes \(9,\) and \(8,\)"), (ERRORS - ERRORS.min(), "errors must be above 0 .* got 0.0")],
+    ("errors", "wrong", "message"),
+    [
+        (ERRORS[1:], WRONG, r"got shapes \(9,\), \(8,\), \(9,\)"),
+        (ERRORS, WRONG[1:], r"got shapes \(9,\), \(9,\), \(8,\)"),
+        (ERRORS - ERRORS.min(), WRONG, "errors must be above 0 .* got 0.0"),
+        (ERRORS, WRONG - WRONG.min(), "errors must be above 0 .* got 0.0"),
+    ],
 )
-def test_finite_difference_errors_refuses(errors, message):
+def test_finite_difference_errors_refuses(errors, wrong, message):
     with pytest.raises(ValueError, match=message):
-        figures.finite_difference_errors(STEPS, errors)
+        figures.finite_difference_errors(STEPS, errors, wrong)
