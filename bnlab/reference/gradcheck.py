@@ -56,7 +56,7 @@ def gradcheck(
     *,
     rng: np.random.Generator,
     directions: int = 8,
-    steps: Sequence[float] = STEPS,
+    steps: Sequence[float] | Float64[np.ndarray, " steps"] = STEPS,
 ) -> GradCheck:
     """Compare a gradient with central differences in random directions, over a range of steps, in float64.
 
@@ -94,7 +94,7 @@ def gradcheck(
     for j in range(directions):
         direction = rng.normal(size=x.shape)
         for i, step in enumerate(steps):
-            ahead, behind = x + step * direction, x - step * direction
+            ahead, behind = np.asarray(x + step * direction), np.asarray(x - step * direction)
             foretold[i, j] = (gradient * (ahead - behind)).sum()  # not 2 * step * direction: x + step is rounded
             found[i, j] = _value(function, ahead) - _value(function, behind)
 
@@ -111,7 +111,7 @@ def _value(function: Callable[[np.ndarray], float], x: np.ndarray) -> float:
     return value
 
 
-def _check(x: np.ndarray, gradient: np.ndarray, directions: int, steps: Sequence[float]) -> None:
+def _check(x: np.ndarray, gradient: np.ndarray, directions: int, steps: Sequence[float] | np.ndarray) -> None:
     for name, array in (("x", x), ("gradient", gradient)):
         if np.asarray(array).dtype != np.float64:
             raise ValueError(f"{name} must be float64, got {np.asarray(array).dtype}")
