@@ -1,6 +1,6 @@
 """Training many networks of one architecture at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -24,6 +24,12 @@ class Ensemble:
         """Stacks copies of the models' parameters and buffers; the models stay as they are."""
         parameters, buffers = stack_module_state(list(models))
         return cls(deepcopy(models[0]), {name: p.detach() for name, p in parameters.items()}, buffers)
+
+    def member(self, index: int) -> nn.Module:
+        """One member as a module of its own."""
+        model = deepcopy(self.architecture)
+        model.load_state_dict({name: tensor[index] for name, tensor in (self.parameters | self.buffers).items()})
+        return model
 
     def accuracy(self, split: Split) -> Tensor:
         """Share of the split that each member gets right in evaluation mode; an output of NaN counts as wrong."""
@@ -65,21 +71,41 @@ def train_ensemble(
         The trained members; `models` are left as they were.
     """
     ensemble = Ensemble.of(models)
-    architecture = ensemble.architecture.train()
+    for _ in sgd_steps(ensemble, split, learning_rates=learning_rates, seeds=seeds, steps=steps, batch_size=batch_size):
+        pass
+    return ensemble
+
+
+def sgd_steps(
+    ensemble: Ensemble,
+    split: Split,
+    *,
+    learning_rates: Sequence[float],
+    seeds: Sequence[int],
+    steps: int,
+    batch_size: int,
+) -> Iterator[int]:
+    """Trains an ensemble in place, as `train_ensemble` does, and stops after each step for the caller to look at it.
+
+    Yields:
+        The number of steps done, from 1 to `steps`.
+    """
+    architecture = ensemble.architecture
 
     def loss(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         logits = functional_call(architecture, (parameters, buffers), (x,))
         return nn.functional.cross_entropy(logits, y)
 
-    step = vmap(grad_and_value(loss))
+    gradients_and_losses = vmap(grad_and_value(loss))
     rates = torch.tensor(learning_rates, dtype=torch.float64)
     orders = {seed: batches(len(split.y), steps, batch_size, seed) for seed in set(seeds)}
     indices = torch.stack([orders[seed] for seed in seeds], dim=1)  # (steps, members, batch_size)
-    for index in indices:
-        gradients, _ = step(ensemble.parameters, ensemble.buffers, split.x[index], split.y[index])
+    for step, index in enumerate(indices, start=1):
+        architecture.train()  # the caller may have evaluated in between
+        gradients, _ = gradients_and_losses(ensemble.parameters, ensemble.buffers, split.x[index], split.y[index])
         for name, parameter in ensemble.parameters.items():
             parameter.sub_(rates.to(parameter.dtype).view(-1, *[1] * (parameter.ndim - 1)) * gradients[name])
-    return ensemble
+        yield step
 
 
 def batches(examples: int, steps: int, batch_size: int, seed: int) -> Tensor:

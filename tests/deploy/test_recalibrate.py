@@ -364,7 +364,7 @@ def test_a_device_without_float64_leaves_the_moments_to_the_cpu(data):
     assert_layer_has(layer, data)
 
 
-def test_a_compiled_model_is_heard_on_every_pass(data, loader):
+def test_a_compiled_model_is_heard_on_every_pass(data):
     model = two_layers()
     compiled = torch.compile(model, backend="eager")
     compiled(data)  # compiled without the hooks

@@ -4,7 +4,7 @@ from torch import nn
 
 from bnlab.experiments.data import Split
 from bnlab.experiments.models import mlp
-from bnlab.experiments.training import Ensemble, batches, train_ensemble
+from bnlab.experiments.training import Ensemble, batches, sgd_steps, train_ensemble
 from bnlab.layers import BatchNorm1d
 
 
@@ -57,6 +57,30 @@ def test_accuracy_is_that_of_each_member_in_evaluation_mode(split):
     alone = [(model.eval()(split.x).argmax(-1) == split.y).double().mean() for model in models]
     assert together.tolist() == pytest.approx([a.item() for a in alone])
     assert len(set(together.tolist())) > 1  # else a mixed-up member could not show
+
+
+def test_a_member_is_a_module_of_its_own(split):
+    models = networks((0, 1), BatchNorm1d)
+    models[1](3 * split.x + 1)
+    ensemble = Ensemble.of(models)
+    member = ensemble.member(1)
+    assert torch.equal(member.eval()(split.x), models[1].eval()(split.x))
+    with torch.no_grad():
+        member[1].weight.zero_()
+        member[2].running_mean.zero_()
+    assert torch.equal(ensemble.parameters["1.weight"][1], models[1][1].weight)
+    assert torch.equal(ensemble.buffers["2.running_mean"][1], models[1][2].running_mean)
+
+
+def test_evaluating_between_steps_changes_nothing_in_training(split):
+    models = networks((0, 1), BatchNorm1d)
+    settings = {"learning_rates": (0.1, 0.3), "seeds": (0, 1), "steps": 6, "batch_size": 16}
+    alone = train_ensemble(models, split, **settings)
+    watched = Ensemble.of(models)
+    seen = [(step, watched.accuracy(split)) for step in sgd_steps(watched, split, **settings)]
+    assert [step for step, _ in seen] == [1, 2, 3, 4, 5, 6]
+    for name, tensor in (alone.parameters | alone.buffers).items():
+        assert torch.equal((watched.parameters | watched.buffers)[name], tensor)
 
 
 def test_a_member_that_blew_up_is_diverged_and_scores_nothing(split):

@@ -1,0 +1,135 @@
+"""What a network loses when it is evaluated with running statistics rather than with those of all its training data.
+
+The statistics that a layer keeps are an average over its last batches (Ioffe & Szegedy 2015, arXiv:1502.03167); how
+many, momentum says. The alternative is one more pass over the data (Wu & Johnson 2021, arXiv:2105.07576).
+
+`python -m bnlab.experiments.running_statistics` computes the stored result anew.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bnlab.deploy import recalibrate
+from bnlab.experiments import stored
+from bnlab.experiments.data import Split, mnist1d
+from bnlab.experiments.models import mlp
+from bnlab.experiments.training import Ensemble, sgd_steps
+from bnlab.layers import BatchNorm1d
+
+FILE = Path(__file__).with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the study; momentum is PyTorch's, the weight of the new batch."""
+
+    momenta: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
+    steps: tuple[int, ...] = (100, 300, 1000)  # after which to evaluate
+    learning_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+    depth: int = 4
+    width: int = 100
+    batch_size: int = 100
+
+
+@dataclass(frozen=True)
+class Result:
+    """Accuracies, between 0 and 1, of networks that differ in nothing but their statistics.
+
+    Attributes:
+        config: the settings that gave it.
+        validation: at the last step, recalibrated, on the validation split.
+        running: with running statistics, on the test split.
+        recalibrated: with the statistics of all training data under the final weights, on the test split.
+    """
+
+    config: Config
+    validation: Float[np.ndarray, "rates seeds"]
+    running: Float[np.ndarray, "rates steps momenta seeds"]
+    recalibrated: Float[np.ndarray, "rates steps seeds"]
+
+    def best_rate(self) -> int:
+        """The position of the learning rate with the highest mean accuracy in validation."""
+        return int(self.validation.mean(-1).argmax())
+
+    def gap(self, rate: int) -> Float[np.ndarray, "steps momenta seeds"]:
+        """What running statistics cost at the learning rate of this position: recalibrated minus running, paired."""
+        return np.asarray(self.recalibrated[rate][:, None] - self.running[rate])
+
+
+def result(*, rerun: bool = False) -> Result:
+    """The study with its default settings: the stored numbers, or computed anew, in about three minutes."""
+    if rerun:
+        return run(Config())
+    numbers = stored.read(FILE, Config())
+    return Result(Config(), **{name: np.array(values) for name, values in numbers.items()})
+
+
+def run(config: Config) -> Result:
+    """Trains an MLP on MNIST-1D for each learning rate and seed, and evaluates it with many kinds of statistics.
+
+    Training normalises by the batch and never reads the running statistics, so a single training serves every
+    momentum: the layers keep the statistics of the last batch alone, and the averages are formed beside them.
+    """
+    data = mnist1d()
+    members = [(rate, seed) for rate in config.learning_rates for seed in config.seeds]
+    ensemble = Ensemble.of([_network(config, seed) for _, seed in members])
+    averages = [{name: buffer.clone() for name, buffer in ensemble.buffers.items()} for _ in config.momenta]
+    running, recalibrated, validation = [], [], torch.empty(0)
+    for step in sgd_steps(
+        ensemble,
+        data.train,
+        learning_rates=[rate for rate, _ in members],
+        seeds=[seed for _, seed in members],
+        steps=max(config.steps),
+        batch_size=config.batch_size,
+    ):
+        for momentum, average in zip(config.momenta, averages, strict=True):
+            _move(average, ensemble.buffers, momentum)
+        if step in config.steps:
+            running.append(torch.stack([_with(ensemble, average).accuracy(data.test) for average in averages]))
+            exact = _recalibrated(ensemble, data.train, config.batch_size)
+            recalibrated.append(exact.accuracy(data.test))
+            validation = exact.accuracy(data.validation)
+
+    def by_rate_and_seed(accuracy: Tensor) -> Float[np.ndarray, "..."]:
+        by_rate = accuracy.view(*accuracy.shape[:-1], len(config.learning_rates), len(config.seeds))
+        return np.asarray(by_rate.movedim(-2, 0))
+
+    return Result(config, *map(by_rate_and_seed, (validation, torch.stack(running), torch.stack(recalibrated))))
+
+
+def _network(config: Config, seed: int) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    norm = partial(BatchNorm1d, momentum=1.0)  # so that the buffers are the last batch's statistics
+    return mlp(40, 10, depth=config.depth, width=config.width, norm=norm, generator=generator)
+
+
+def _move(average: dict[str, Tensor], batch: dict[str, Tensor], momentum: float) -> None:
+    """The update of a layer with this momentum, in all layers of all members."""
+    for name, value in average.items():
+        if value.is_floating_point():
+            value.copy_((1 - momentum) * value + momentum * batch[name])
+
+
+def _with(ensemble: Ensemble, buffers: dict[str, Tensor]) -> Ensemble:
+    return Ensemble(ensemble.architecture, ensemble.parameters, buffers)
+
+
+def _recalibrated(ensemble: Ensemble, split: Split, batch_size: int) -> Ensemble:
+    models = [ensemble.member(index) for index in range(len(next(iter(ensemble.parameters.values()))))]
+    for model in models:
+        recalibrate(model, torch.split(split.x, batch_size))
+    return Ensemble.of(models)
+
+
+if __name__ == "__main__":
+    new = run(Config())
+    arrays = {name: getattr(new, name).tolist() for name in ("validation", "running", "recalibrated")}
+    stored.write(FILE, new.config, arrays)

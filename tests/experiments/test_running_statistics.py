@@ -1,0 +1,97 @@
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from bnlab.deploy import recalibrate
+from bnlab.experiments import running_statistics as study
+from bnlab.experiments.data import mnist1d
+from bnlab.experiments.models import mlp
+from bnlab.experiments.training import train_ensemble
+from bnlab.layers import BatchNorm1d
+
+SMALL = study.Config(
+    momenta=(0.01, 0.1), steps=(20, 60), learning_rates=(0.1, 1.0), seeds=(0, 1), depth=2, width=32, batch_size=50
+)
+ONE_IMAGE = 1.5e-3  # of the 1,000: another order of summation may move one across a boundary
+
+
+@pytest.fixture(scope="module")
+def result():
+    return study.run(SMALL)
+
+
+def trained(steps, *, momentum):
+    """The same networks, trained in the ordinary way with the layer's own running statistics."""
+    members = [(rate, seed) for rate in SMALL.learning_rates for seed in SMALL.seeds]
+    norm = partial(BatchNorm1d, momentum=momentum)
+    models = [
+        mlp(40, 10, depth=2, width=32, norm=norm, generator=torch.Generator().manual_seed(seed)) for _, seed in members
+    ]
+    rates, seeds = zip(*members, strict=True)
+    return train_ensemble(models, mnist1d().train, learning_rates=rates, seeds=seeds, steps=steps, batch_size=50)
+
+
+@pytest.mark.parametrize("momentum", range(2))
+@pytest.mark.parametrize("step", range(2))
+def test_each_average_is_that_of_a_layer_with_this_momentum(result, momentum, step):
+    ensemble = trained(SMALL.steps[step], momentum=SMALL.momenta[momentum])
+    ours = result.running[:, step, momentum].ravel()
+    assert ours == pytest.approx(ensemble.accuracy(mnist1d().test).numpy(), abs=ONE_IMAGE)
+    assert len(set(ours)) > 2  # rates and seeds do differ
+
+
+def test_the_ceiling_is_that_of_the_recalibrated_network(result):
+    data = mnist1d()
+    model = trained(60, momentum=0.1).member(2)  # the second rate, the first seed
+    recalibrate(model, data.train.x.split(50))
+    right = [(model.eval()(split.x).argmax(-1) == split.y).double().mean() for split in (data.test, data.validation)]
+    found = [result.recalibrated[1, 1, 0], result.validation[1, 0]]
+    assert found == pytest.approx([accuracy.item() for accuracy in right], abs=ONE_IMAGE)
+
+
+def test_a_slow_average_has_not_arrived_after_twenty_steps(result):
+    assert (result.gap(1)[0, 0] > 0.05).all()
+
+
+def test_the_gap_is_recalibrated_minus_running_for_the_same_network():
+    config = study.Config(momenta=(0.01, 0.1), steps=(10,), learning_rates=(0.1, 1.0), seeds=(0, 1))
+    running = np.zeros((2, 1, 2, 2))
+    running[1] = [[[0.1, 0.2], [0.5, 0.4]]]
+    recalibrated = np.array([[[0.9, 0.9]], [[0.5, 0.6]]])
+    result = study.Result(config, np.zeros((2, 2)), running, recalibrated)
+    assert result.gap(1) == pytest.approx(np.array([[[0.4, 0.4], [0.0, 0.2]]]))
+
+
+def test_the_best_rate_is_chosen_on_validation_data():
+    validation = np.array([[0.6, 0.6], [0.5, 0.8], [0.1, 0.9]])  # the middle one has the highest mean
+    test_accuracy = np.array([[[0.9, 0.9]], [[0.1, 0.1]], [[0.9, 0.9]]])
+    result = study.Result(study.Config(), validation, np.zeros((3, 1, 4, 2)), test_accuracy)
+    assert result.best_rate() == 1
+
+
+def test_the_stored_result_is_whole():
+    config, result = study.Config(), study.result()
+    rates, steps, momenta, seeds = (
+        len(each) for each in (config.learning_rates, config.steps, config.momenta, config.seeds)
+    )
+    assert result.config == config
+    assert result.validation.shape == (rates, seeds)
+    assert result.running.shape == (rates, steps, momenta, seeds)
+    assert result.recalibrated.shape == (rates, steps, seeds)
+    assert seeds == 10
+
+
+def test_a_part_of_the_stored_result_comes_out_again():
+    stored = study.result()
+    config = study.Config(learning_rates=stored.config.learning_rates[:1], seeds=(0, 9), steps=(100,))
+    anew = study.run(config)
+    # A hundred steps in float32 elsewhere end in slightly other weights; the seeds differ by more than this.
+    assert anew.running[0, 0] == pytest.approx(stored.running[0, 0][:, [0, 9]], abs=0.015)
+    assert anew.recalibrated[0, 0] == pytest.approx(stored.recalibrated[0, 0][[0, 9]], abs=0.015)
+
+
+def test_rerun_computes_with_the_default_settings(monkeypatch):
+    monkeypatch.setattr(study, "run", lambda config: config)
+    assert study.result(rerun=True) == study.Config()
