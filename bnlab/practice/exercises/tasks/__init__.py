@@ -1,0 +1,28 @@
+"""The exercises, in the order of the chapters."""
+
+from bnlab.practice.exercises.task import Task
+from bnlab.practice.exercises.tasks import backward, family, forward, inference, modules, shapes, statistics
+
+TASKS = {
+    task.id: task
+    for task in (
+        *shapes.TASKS,
+        *forward.TASKS,
+        *statistics.TASKS,
+        *family.TASKS,
+        *backward.TASKS,
+        *inference.TASKS,
+        *modules.TASKS,
+    )
+}
+
+
+def task_of(id: str) -> Task:  # noqa: A002 - that is what it is called everywhere
+    """The exercise of this id.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if id not in TASKS:
+        raise ValueError(f"expected the id of an exercise ({', '.join(TASKS)}), got {id!r}")
+    return TASKS[id]
