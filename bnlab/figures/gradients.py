@@ -1,6 +1,6 @@
 """The backward pass in pictures: its graph, the directions that it takes out, and how finite differences err."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
@@ -39,36 +39,39 @@ TURN = np.linspace(0, 2 * np.pi, 181)
 Numbers = NDArray[np.float64] | np.float64
 
 
-def backward_graph(values: Mapping[str, Numbers], gradients: Mapping[str, Numbers]) -> Figure:
+def backward_graph(values: Sequence[Numbers], gradients: Sequence[Numbers]) -> Figure:
     """The nodes of batch norm for one channel, each with its value above it and its gradient below.
 
     The forward pass runs along the arrows, the backward pass against them: three roads lead from `y` back to `x`
     (Ioffe & Szegedy 2015, section 3, arXiv:1502.03167).
 
     Args:
-        values: the value of each node in `NODES`: one number for mean, var and inv_std, else one for each element.
-        gradients: the gradient of the loss with respect to each node.
+        values: of the nodes x, mean, centred, var, inv_std, x_hat and y, in this order; one number for mean, var and
+            inv_std, else one for each element.
+        gradients: of the loss with respect to each of these nodes.
 
     Returns:
         One panel without scales.
 
     Raises:
-        ValueError: a node has no value or no gradient.
+        ValueError: there are not seven values and seven gradients.
 
-    >>> nodes = {name: np.ones(3) for name in NODES}
-    >>> backward_graph(nodes, nodes).axes[0].texts[0].get_text()
+    >>> seven = [np.ones(3)] * 7
+    >>> backward_graph(seven, seven).axes[0].texts[0].get_text()
     'x'
     """
-    if set(values) != set(NODES) or set(gradients) != set(NODES):
-        raise ValueError(f"expected a value and a gradient for each of {', '.join(NODES)}")
+    if not len(values) == len(gradients) == len(NODES):
+        got = f"{len(values)} values and {len(gradients)} gradients"
+        raise ValueError(f"expected a value and a gradient for each of {', '.join(NODES)}, got {got}")
     figure, axes = new_figure(title="Three roads lead from y back to x", height=3.4)
     ax = axes.item()
-    for name, (across, up) in NODES.items():
+    for name, value, gradient in zip(NODES, values, gradients, strict=True):
+        across, up = NODES[name]
         box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "#808080"}
         ax.text(across, up, name, ha="center", va="center", bbox=box, zorder=3, family="monospace")
-        value, gradient = (up + 0.38, up + 0.22) if up else (up - 0.24, up - 0.40)  # on the side without arrows
-        ax.text(across, value, _row(values[name]), ha="center", va="center", color=COLOURS["theory"])
-        ax.text(across, gradient, _row(gradients[name]), ha="center", va="center", color=COLOURS["batch_norm"])
+        first = up + 0.38 if up else up - 0.24  # on the side without arrows
+        ax.text(across, first, _row(value), ha="center", va="center", color=COLOURS["theory"])
+        ax.text(across, first - 0.16, _row(gradient), ha="center", va="center", color=COLOURS["batch_norm"])
     for start, end in EDGES:
         level = NODES[start][1] == NODES[end][1]
         clear = {"shrinkA": 34, "shrinkB": 34} if level else {"shrinkA": 16, "shrinkB": 16}

@@ -19,7 +19,7 @@ WRONG = 0.3 + STEPS
 
 
 def values_of_each_node():
-    return {name: np.array([number + 0.25, -number]) for number, name in enumerate(NODES)}
+    return [np.array([number + 0.25, -number]) for number in range(7)]
 
 
 def line(axes, label):
@@ -37,7 +37,7 @@ def circle_and_shares():
 
 def test_backward_graph_writes_value_and_gradient_at_their_node():
     values = values_of_each_node()
-    gradients = {name: -2 * value for name, value in values.items()}
+    gradients = [-2 * value for value in values]
     (axes,) = figures.backward_graph(values, gradients).axes
     for number, (name, (across, up)) in enumerate(NODES.items()):
         here = {
@@ -50,8 +50,8 @@ def test_backward_graph_writes_value_and_gradient_at_their_node():
 
 
 def test_backward_graph_writes_no_minus_before_a_zero():
-    node = {name: np.array([-0.0, -1e-17, 2.0]) for name in NODES}
-    (axes,) = figures.backward_graph(node, node).axes
+    nodes = [np.array([-0.0, -1e-17, 2.0])] * 7
+    (axes,) = figures.backward_graph(nodes, nodes).axes
     assert "0, 0, 2" in {text.get_text() for text in axes.texts}
 
 
@@ -72,11 +72,10 @@ def test_backward_graph_draws_an_arrow_for_every_use_of_a_node_in_the_forward_pa
     assert arrows == {(NODES[start], NODES[end]) for start, end in uses}
 
 
-@pytest.mark.parametrize("lacking", [0, 1])
-def test_backward_graph_refuses_a_node_without_a_value_or_a_gradient(lacking):
-    arguments = [values_of_each_node(), values_of_each_node()]
-    del arguments[lacking]["var"]
-    with pytest.raises(ValueError, match=r"for each of x, mean, centred, var, inv_std, x_hat, y"):
+@pytest.mark.parametrize(("values", "gradients"), [(6, 7), (7, 6), (8, 8)])
+def test_backward_graph_refuses_other_than_seven_values_and_gradients(values, gradients):
+    arguments = [np.ones(2)] * values, [np.ones(2)] * gradients
+    with pytest.raises(ValueError, match=rf"for each of x, mean, .*, y, got {values} values and {gradients} gradients"):
         figures.backward_graph(*arguments)
 
 
