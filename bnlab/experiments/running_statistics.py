@@ -1,12 +1,15 @@
 """What a network loses when it is evaluated with running statistics rather than with those of all its training data.
 
 The statistics that a layer keeps are an average over its last batches (Ioffe & Szegedy 2015, arXiv:1502.03167); how
-many, momentum says. The alternative is one more pass over the data (Wu & Johnson 2021, arXiv:2105.07576).
+many, momentum says. It can be off in two ways: it still holds its start (mean 0, variance 1), and its older batches
+were seen by weights that have moved since. The start's share is known, so it can be taken out, and what remains is the
+second. The alternative to any average is one more pass over the data (Wu & Johnson 2021, arXiv:2105.07576).
 
 `python -m bnlab.experiments.running_statistics` computes the stored result anew.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -46,12 +49,14 @@ class Result:
         config: the settings that gave it.
         validation: at the last step, recalibrated, on the validation split.
         running: with running statistics, on the test split.
+        corrected: with running statistics whose start was taken out, on the test split.
         recalibrated: with the statistics of all training data under the final weights, on the test split.
     """
 
     config: Config
     validation: Float[np.ndarray, "rates seeds"]
     running: Float[np.ndarray, "rates steps momenta seeds"]
+    corrected: Float[np.ndarray, "rates steps momenta seeds"]
     recalibrated: Float[np.ndarray, "rates steps seeds"]
 
     def best_rate(self) -> int:
@@ -61,6 +66,10 @@ class Result:
     def gap(self, rate: int) -> Float[np.ndarray, "steps momenta seeds"]:
         """What running statistics cost at the learning rate of this position: recalibrated minus running, paired."""
         return np.asarray(self.recalibrated[rate][:, None] - self.running[rate])
+
+    def staleness(self, rate: int) -> Float[np.ndarray, "steps momenta seeds"]:
+        """The part of the gap that is left without the start: recalibrated minus corrected, paired."""
+        return np.asarray(self.recalibrated[rate][:, None] - self.corrected[rate])
 
 
 def result(*, rerun: bool = False) -> Result:
@@ -80,8 +89,9 @@ def run(config: Config) -> Result:
     data = mnist1d()
     members = [(rate, seed) for rate in config.learning_rates for seed in config.seeds]
     ensemble = Ensemble.of([_network(config, seed) for _, seed in members])
-    averages = [{name: buffer.clone() for name, buffer in ensemble.buffers.items()} for _ in config.momenta]
-    running, recalibrated, validation = [], [], torch.empty(0)
+    start = {name: buffer.clone() for name, buffer in ensemble.buffers.items()}
+    averages = {momentum: {name: buffer.clone() for name, buffer in start.items()} for momentum in config.momenta}
+    running, corrected, recalibrated, validation = [], [], [], torch.empty(0)
     for step in sgd_steps(
         ensemble,
         data.train,
@@ -90,10 +100,12 @@ def run(config: Config) -> Result:
         steps=max(config.steps),
         batch_size=config.batch_size,
     ):
-        for momentum, average in zip(config.momenta, averages, strict=True):
+        for momentum, average in averages.items():
             _move(average, ensemble.buffers, momentum)
         if step in config.steps:
-            running.append(torch.stack([_with(ensemble, average).accuracy(data.test) for average in averages]))
+            corrections = [_without(start, average, (1 - m) ** step) for m, average in averages.items()]
+            running.append(_accuracies(ensemble, averages.values(), data.test))
+            corrected.append(_accuracies(ensemble, corrections, data.test))
             exact = _recalibrated(ensemble, data.train, config.batch_size)
             recalibrated.append(exact.accuracy(data.test))
             validation = exact.accuracy(data.validation)
@@ -102,7 +114,8 @@ def run(config: Config) -> Result:
         by_rate = accuracy.view(*accuracy.shape[:-1], len(config.learning_rates), len(config.seeds))
         return np.asarray(by_rate.movedim(-2, 0))
 
-    return Result(config, *map(by_rate_and_seed, (validation, torch.stack(running), torch.stack(recalibrated))))
+    stacked = map(torch.stack, (running, corrected, recalibrated))
+    return Result(config, *map(by_rate_and_seed, (validation, *stacked)))
 
 
 def _network(config: Config, seed: int) -> nn.Module:
@@ -118,8 +131,16 @@ def _move(average: dict[str, Tensor], batch: dict[str, Tensor], momentum: float)
             value.copy_((1 - momentum) * value + momentum * batch[name])
 
 
-def _with(ensemble: Ensemble, buffers: dict[str, Tensor]) -> Ensemble:
-    return Ensemble(ensemble.architecture, ensemble.parameters, buffers)
+def _without(start: dict[str, Tensor], average: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """An average in which its start has this share, as it would be without."""
+    return {
+        name: (value - share * start[name]) / (1 - share) if value.is_floating_point() else value
+        for name, value in average.items()
+    }
+
+
+def _accuracies(ensemble: Ensemble, statistics: Iterable[dict[str, Tensor]], split: Split) -> Tensor:
+    return torch.stack([replace(ensemble, buffers=buffers).accuracy(split) for buffers in statistics])
 
 
 def _recalibrated(ensemble: Ensemble, split: Split, batch_size: int) -> Ensemble:
@@ -131,5 +152,5 @@ def _recalibrated(ensemble: Ensemble, split: Split, batch_size: int) -> Ensemble
 
 if __name__ == "__main__":
     new = run(Config())
-    arrays = {name: getattr(new, name).tolist() for name in ("validation", "running", "recalibrated")}
+    arrays = {name: getattr(new, name).tolist() for name in ("validation", "running", "corrected", "recalibrated")}
     stored.write(FILE, new.config, arrays)

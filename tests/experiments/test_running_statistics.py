@@ -60,14 +60,33 @@ def test_the_gap_is_recalibrated_minus_running_for_the_same_network():
     running = np.zeros((2, 1, 2, 2))
     running[1] = [[[0.1, 0.2], [0.5, 0.4]]]
     recalibrated = np.array([[[0.9, 0.9]], [[0.5, 0.6]]])
-    result = study.Result(config, np.zeros((2, 2)), running, recalibrated)
+    result = study.Result(config, np.zeros((2, 2)), running, running / 2, recalibrated)
     assert result.gap(1) == pytest.approx(np.array([[[0.4, 0.4], [0.0, 0.2]]]))
+    assert result.staleness(1) == pytest.approx(np.array([[[0.45, 0.5], [0.25, 0.4]]]))
+
+
+def test_an_average_without_its_start_has_that_of_the_batches_alone(rng):
+    seen = torch.from_numpy(rng.normal(5, 1, size=(30, 4)))
+    start = {"running_var": torch.ones(4).double(), "num_batches_tracked": torch.tensor(0)}
+    average = {name: value.clone() for name, value in start.items()}
+    for batch in seen:
+        study._move(average, {"running_var": batch, "num_batches_tracked": torch.tensor(1)}, 0.02)
+    weights = 0.98 ** torch.arange(29, -1, -1).double()
+    corrected = study._without(start, average, 0.98**30)
+    torch.testing.assert_close(corrected["running_var"], (weights / weights.sum()) @ seen)
+
+
+def test_without_its_start_a_slow_average_is_nearer_and_a_fast_one_the_same(result):
+    assert (result.staleness(1)[0, 0] < result.gap(1)[0, 0]).all()
+    assert result.staleness(1)[1, 1] == pytest.approx(result.gap(1)[1, 1], abs=0.005)
 
 
 def test_the_best_rate_is_chosen_on_validation_data():
     validation = np.array([[0.6, 0.6], [0.5, 0.8], [0.1, 0.9]])  # the middle one has the highest mean
     test_accuracy = np.array([[[0.9, 0.9]], [[0.1, 0.1]], [[0.9, 0.9]]])
-    result = study.Result(study.Config(), validation, np.zeros((3, 1, 4, 2)), test_accuracy)
+    result = study.Result(
+        study.Config(), validation, test_accuracy[:, :, None], test_accuracy[:, :, None], test_accuracy
+    )
     assert result.best_rate() == 1
 
 
@@ -78,7 +97,7 @@ def test_the_stored_result_is_whole():
     )
     assert result.config == config
     assert result.validation.shape == (rates, seeds)
-    assert result.running.shape == (rates, steps, momenta, seeds)
+    assert result.running.shape == result.corrected.shape == (rates, steps, momenta, seeds)
     assert result.recalibrated.shape == (rates, steps, seeds)
     assert seeds == 10
 
@@ -89,6 +108,7 @@ def test_a_part_of_the_stored_result_comes_out_again():
     anew = study.run(config)
     # A hundred steps in float32 elsewhere end in slightly other weights; the seeds differ by more than this.
     assert anew.running[0, 0] == pytest.approx(stored.running[0, 0][:, [0, 9]], abs=0.015)
+    assert anew.corrected[0, 0] == pytest.approx(stored.corrected[0, 0][:, [0, 9]], abs=0.015)
     assert anew.recalibrated[0, 0] == pytest.approx(stored.recalibrated[0, 0][[0, 9]], abs=0.015)
 
 
