@@ -7,13 +7,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bnlab.layers.functional import batch_norm, statistics_dtype
+from bnlab.layers.elementary import statistics_dtype
+from bnlab.layers.functional import backend_named, batch_norm
 
 
 class BatchNorm(nn.Module):
     """What the three modules share (Ioffe & Szegedy 2015, arXiv:1502.03167), around `functional.batch_norm`.
 
-    Constructor, attributes and state_dict are those of `torch.nn.BatchNorm*`: either loads the other's checkpoint.
+    Constructor, attributes and state_dict are those of `torch.nn.BatchNorm*`, with a choice of `backend` beside them:
+    either loads the other's checkpoint.
 
     Args:
         num_features: channels of the input, at least 1.
@@ -26,10 +28,13 @@ class BatchNorm(nn.Module):
         device: where parameters and buffers live.
         dtype: floating dtype of parameters and buffers.
         bias: whether `affine` also learns a shift.
+        backend: "torch" or "manual": who computes, with the same result; see `functional.batch_norm`. It is no part of
+            a checkpoint.
 
     Raises:
-        ValueError: at construction, `num_features` is below 1; in the forward pass, the input's shape or dtype does
-            not fit, or statistics of a single value per channel were asked for. Buffers stay as they were then.
+        ValueError: at construction, `num_features` is below 1 or `backend` is unknown; in the forward pass, the input's
+            shape or dtype does not fit, or statistics of a single value per channel were asked for. Buffers stay as
+            they were then.
     """
 
     layouts: ClassVar[Mapping[int, str]] = MappingProxyType({})  # number of axes -> the shape, set by each subclass
@@ -52,8 +57,10 @@ class BatchNorm(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         bias: bool = True,
+        backend: str = "torch",
     ) -> None:
         super().__init__()
+        backend_named(backend)
         if num_features < 1:
             raise ValueError(f"expected num_features of at least 1, got {num_features}")
         self.num_features = num_features
@@ -61,6 +68,7 @@ class BatchNorm(nn.Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
+        self.backend = backend
 
         def per_channel() -> Tensor:
             return torch.empty(num_features, device=device, dtype=dtype)
@@ -88,10 +96,11 @@ class BatchNorm(nn.Module):
             nn.init.zeros_(self.bias)
 
     def extra_repr(self) -> str:
-        """The constructor's arguments, as `torch.nn` prints them."""
+        """The constructor's arguments, as `torch.nn` prints them; a backend of one's own choice at the end."""
+        backend = "" if self.backend == "torch" else f", backend={self.backend}"
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}{backend}"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,6 +116,7 @@ class BatchNorm(nn.Module):
             training=self.training or self.running_mean is None,
             momentum=self._weight_of_new_batch(),
             eps=self.eps,
+            backend=self.backend,
         )
         if tracking and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)  # last, so that a rejected batch is not counted

@@ -1,8 +1,29 @@
 """Batch normalisation of a tensor: the computation that the modules of `bnlab.layers` stand on."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from bnlab.layers import elementary, manual
+from bnlab.layers.elementary import batch_statistics
+
+__all__ = ["BACKENDS", "Backend", "backend_named", "batch_norm", "batch_statistics", "update_running_stats"]
+
+
+class Backend(NamedTuple):
+    """Who computes the output and its gradient, in training and in evaluation; see `elementary` for the arguments."""
+
+    normalise_by_batch: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    normalise_by: Callable[..., Tensor]
+
+
+BACKENDS = {
+    "torch": Backend(elementary.normalise_by_batch, elementary.normalise_by),
+    "manual": Backend(manual.normalise_by_batch, manual.normalise_by),
+}
 
 
 def batch_norm(
@@ -15,6 +36,7 @@ def batch_norm(
     training: bool,
     momentum: float | Float[Tensor, ""] = 0.1,
     eps: float = 1e-5,
+    backend: str = "torch",
 ) -> Float[Tensor, "n c *spatial"]:
     """Normalise every channel, then scale and shift it (Ioffe & Szegedy 2015, algorithms 1 and 2, arXiv:1502.03167).
 
@@ -33,6 +55,8 @@ def batch_norm(
         training: whether to use (and track) this batch's statistics, or the running ones.
         momentum: weight of the new batch, `running = (1 - momentum) * running + momentum * batch`.
         eps: added to the variance, under the root.
+        backend: "torch" leaves the derivative to autograd; "manual" has it written by hand, and keeps less memory for
+            the backward pass (see `bnlab.layers.manual`).
 
     Returns:
         The normalised tensor, of the shape, dtype and memory format of `x`.
@@ -49,48 +73,32 @@ def batch_norm(
     """
     _check_input(x, training=training, eps=eps)
     _check_per_channel(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    wide = x.to(statistics_dtype(x.dtype))
+    chosen = backend_named(backend)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("evaluation needs running_mean and running_var, got None")
+        return chosen.normalise_by(x, running_mean, running_var, weight, bias, eps)
 
-    def per_channel(values: Tensor) -> Tensor:
-        return values.to(wide.dtype).reshape(1, -1, *(1,) * (x.ndim - 2))
-
-    if training:
-        mean, var = batch_statistics(wide)
-    elif running_mean is None or running_var is None:
-        raise ValueError("evaluation needs running_mean and running_var, got None")
-    else:
-        mean, var = running_mean, running_var
-
-    x_hat = (wide - per_channel(mean)) * torch.rsqrt(per_channel(var) + eps)
-    y = x_hat if weight is None else x_hat * per_channel(weight)
-    y = y if bias is None else y + per_channel(bias)
-
-    if training and running_mean is not None and running_var is not None:
+    y, mean, var = chosen.normalise_by_batch(x, weight, bias, eps)
+    if running_mean is not None and running_var is not None:
         update_running_stats(running_mean, running_var, mean, var, count=_count(x), momentum=momentum)
-    return y.to(x.dtype)
+    return y
 
 
-def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype that statistics are computed in: at least float32, since half precision keeps only 3 digits of a sum.
+def backend_named(name: str) -> Backend:
+    """The backend of that name.
 
-    >>> statistics_dtype(torch.bfloat16), statistics_dtype(torch.float64)
-    (torch.float32, torch.float64)
+    Raises:
+        ValueError: there is none.
+
+    Example:
+        >>> backend_named("numpy")
+        Traceback (most recent call last):
+        ValueError: expected backend 'torch' or 'manual', got 'numpy'
     """
-    return torch.promote_types(dtype, torch.float32)
-
-
-def batch_statistics(x: Float[Tensor, "n c *spatial"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-    """Mean and biased variance of every channel, over all other axes and in the dtype of `x`; zeros if there are none.
-
-    >>> batch_statistics(torch.tensor([[1.0, 10.0], [3.0, 30.0]]))
-    (tensor([ 2., 20.]), tensor([  1., 100.]))
-    """
-    axes = (0, *range(2, x.ndim))
-    if x.numel() == 0:
-        return x.sum(axes), x.sum(axes)
-    # Two passes: the mean square minus the squared mean would cancel where the mean is large.
-    batch_var, batch_mean = torch.var_mean(x, axes, correction=0)
-    return batch_mean, batch_var
+    if name not in BACKENDS:
+        raise ValueError(f"expected backend {' or '.join(map(repr, BACKENDS))}, got {name!r}")
+    return BACKENDS[name]
 
 
 @torch.no_grad()  # a buffer that kept its graph would keep every batch it has seen

@@ -34,13 +34,13 @@ OPTIONS = {
 each_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
 
-def twins(name, **options):
+def twins(name, backend="torch", **options):
     """Ours and torch's, in float64 unless `options` say otherwise, with the same random scale and shift."""
     options = {"dtype": torch.float64} | options
     theirs = getattr(nn, name)(3, **options)
     for parameter in theirs.parameters():
         nn.init.normal_(parameter)
-    ours = getattr(layers, name)(3, **options)
+    ours = getattr(layers, name)(3, **options, backend=backend)
     ours.load_state_dict(theirs.state_dict())
     return ours, theirs
 
@@ -71,8 +71,8 @@ def descend(module):
 @each_shape
 @each_option
 @pytest.mark.parametrize("offset", [0.0, 1e3])  # a centred input hides cancellation
-def test_outputs_gradients_and_buffers_are_those_of_torch_over_many_steps(name, shape, options, offset):
-    ours, theirs = twins(name, **options)
+def test_outputs_gradients_and_buffers_are_those_of_torch_over_many_steps(name, shape, options, offset, backend):
+    ours, theirs = twins(name, backend, **options)
     exact = {"rtol": RTOL[torch.float64], "atol": 1e-10}
     for training in [True] * 6 + [False] * 2 + [True] * 3 + [False]:
         x = offset + torch.randn(shape, dtype=torch.float64) * (0.5 + torch.rand(shape[1])).view(
@@ -88,9 +88,9 @@ def test_outputs_gradients_and_buffers_are_those_of_torch_over_many_steps(name, 
 
 @pytest.mark.parametrize("parameters", [torch.float32, "input"], ids=["float32_parameters", "same_parameters"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_lower_precision_has_the_dtypes_of_torch_and_the_values_of_float64(dtype, parameters):
+def test_lower_precision_has_the_dtypes_of_torch_and_the_values_of_float64(dtype, parameters, backend):
     parameter_dtype = dtype if parameters == "input" else parameters
-    ours, theirs = twins("BatchNorm2d", dtype=parameter_dtype)
+    ours, theirs = twins("BatchNorm2d", backend, dtype=parameter_dtype)
     exact = deepcopy(
         theirs
     ).double()  # with bfloat16 parameters torch rounds the batch's mean too: no oracle for gradients
@@ -106,8 +106,8 @@ def test_lower_precision_has_the_dtypes_of_torch_and_the_values_of_float64(dtype
 
 @each_shape
 @pytest.mark.parametrize("training", [True, False])
-def test_an_empty_batch_is_treated_as_torch_treats_it(name, shape, training):
-    ours, theirs = twins(name, momentum=None)
+def test_an_empty_batch_is_treated_as_torch_treats_it(name, shape, training, backend):
+    ours, theirs = twins(name, backend, momentum=None)
     x = torch.randn(0, *shape[1:], dtype=torch.float64)
     grad_y = torch.randn_like(x)
     ours.train(training), theirs.train(training)
@@ -117,8 +117,8 @@ def test_an_empty_batch_is_treated_as_torch_treats_it(name, shape, training):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("tracked_at_first", [True, False])
-def test_a_later_change_of_track_running_stats_acts_as_in_torch(tracked_at_first, training):
-    ours, theirs = twins("BatchNorm1d", track_running_stats=tracked_at_first)
+def test_a_later_change_of_track_running_stats_acts_as_in_torch(tracked_at_first, training, backend):
+    ours, theirs = twins("BatchNorm1d", backend, track_running_stats=tracked_at_first)
     x = torch.randn(5, 3, dtype=torch.float64)
     for module in (ours, theirs):
         module.track_running_stats = not tracked_at_first
@@ -137,8 +137,8 @@ def test_statistics_are_tracked_in_training_without_gradients_too():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_autocast_gives_the_dtypes_of_torch(dtype):
-    ours, theirs = twins("BatchNorm2d", dtype=torch.float32)
+def test_autocast_gives_the_dtypes_of_torch(dtype, backend):
+    ours, theirs = twins("BatchNorm2d", backend, dtype=torch.float32)
     convolution = nn.Conv2d(1, 3, 3)
     with torch.autocast("cpu", dtype=dtype):
         x = convolution(torch.randn(4, 1, 6, 6))
@@ -152,11 +152,12 @@ def test_autocast_gives_the_dtypes_of_torch(dtype):
 
 
 @each_module
-def test_the_constructor_has_the_signature_of_torch(name):
+def test_the_constructor_has_the_signature_of_torch_and_a_backend(name):
     def signature(module):
         return [(p.name, p.kind, p.default) for p in inspect.signature(module).parameters.values()]
 
-    assert signature(getattr(layers, name)) == signature(getattr(nn, name))
+    backend = ("backend", inspect.Parameter.KEYWORD_ONLY, "torch")
+    assert signature(getattr(layers, name)) == [*signature(getattr(nn, name)), backend]
 
 
 @each_module
@@ -167,6 +168,17 @@ def test_a_new_module_prints_registers_and_starts_as_torch_does(name, options):
     assert list(ours._parameters) == list(theirs._parameters)  # with those registered as None
     assert list(ours._buffers) == list(theirs._buffers)
     assert_same_state(ours, theirs, rtol=0, atol=0)
+
+
+def test_another_backend_is_printed_and_is_no_part_of_the_checkpoint():
+    ours, theirs = layers.BatchNorm1d(3, backend="manual"), nn.BatchNorm1d(3)
+    assert repr(ours) == repr(theirs)[:-1] + ", backend=manual)"
+    assert_same_state(ours, theirs, rtol=0, atol=0)
+
+
+def test_the_backend_asked_for_does_the_work(backend):
+    y = layers.BatchNorm1d(3, backend=backend)(torch.randn(4, 3))
+    assert (y.grad_fn.name() == "NormaliseByBatchBackward") == (backend == "manual")
 
 
 def test_device_and_dtype_reach_every_tensor():
@@ -293,3 +305,9 @@ def test_one_value_per_channel_has_no_statistics_in_evaluation_either():
 def test_a_module_without_channels_cannot_be_made(name, num_features):
     with pytest.raises(ValueError, match=rf"num_features of at least 1, got {num_features}"):
         getattr(layers, name)(num_features)
+
+
+@each_module
+def test_a_module_of_an_unknown_backend_cannot_be_made(name):
+    with pytest.raises(ValueError, match=r"^expected backend 'torch' or 'manual', got 'numpy'$"):
+        getattr(layers, name)(3, backend="numpy")

@@ -10,7 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bnlab import reference
-from bnlab.layers.functional import batch_norm, update_running_stats
+from bnlab.layers.functional import BACKENDS, batch_norm, update_running_stats
 from tests.tolerances import RTOL
 
 SHAPES = {
@@ -47,7 +47,7 @@ def batches(draw):
 
 @each_shape
 @pytest.mark.parametrize("offset", [0.0, 1e3])  # a centred input hides cancellation
-def test_training_agrees_with_the_reference(rng, shape, offset):
+def test_training_agrees_with_the_reference(rng, shape, offset, backend):
     x = rng.normal(offset, 2.0, size=shape)
     gamma, beta = rng.normal(size=(2, shape[1]))
     expected, cache = reference.batch_norm_forward(x, gamma, beta, eps=1e-3)
@@ -58,21 +58,21 @@ def test_training_agrees_with_the_reference(rng, shape, offset):
 
     running_mean, running_var = map(torch.tensor, start)
     tensors = (torch.tensor(x), running_mean, running_var, torch.tensor(gamma), torch.tensor(beta))
-    y = batch_norm(*tensors, training=True, momentum=0.3, eps=1e-3)
+    y = batch_norm(*tensors, training=True, momentum=0.3, eps=1e-3, backend=backend)
     assert_allclose(y, expected, rtol=RTOL[torch.float64], atol=1e-10)
     assert_allclose(running_mean, expected_mean, rtol=RTOL[torch.float64])
     assert_allclose(running_var, expected_var, rtol=RTOL[torch.float64])
 
 
 @each_shape
-def test_evaluation_agrees_with_the_reference_and_changes_no_statistics(rng, shape):
+def test_evaluation_agrees_with_the_reference_and_changes_no_statistics(rng, shape, backend):
     x = rng.normal(3.0, 2.0, size=shape)
     gamma, beta, running_mean = rng.normal(size=(3, shape[1]))
     running_var = rng.uniform(1e-4, 2, size=shape[1])
     expected = reference.batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-3)
     arrays = x, running_mean, running_var, gamma, beta
     tensors = [torch.tensor(array, requires_grad=array is x) for array in arrays]  # gradients are on: not the mode
-    y = batch_norm(*tensors, training=False, eps=1e-3)
+    y = batch_norm(*tensors, training=False, eps=1e-3, backend=backend)
     assert_allclose(y.detach(), expected, rtol=RTOL[torch.float64], atol=1e-10)
     for tensor, array in zip(tensors, arrays, strict=True):
         assert_allclose(tensor.detach(), array, rtol=0)
@@ -84,34 +84,40 @@ def test_eps_is_a_floor_under_the_variance():
     assert_allclose(y.std(correction=0), (1e-6 / (1e-6 + 1e-5)) ** 0.5, rtol=RTOL[torch.float64])
 
 
-def test_eps_may_be_0_in_evaluation_where_a_variance_is_given():
-    y = batch_norm(torch.tensor([[7.0]]), torch.tensor([1.0]), torch.tensor([4.0]), training=False, eps=0.0)
-    assert y.item() == 3.0
+def test_eps_may_be_0_in_evaluation_where_a_variance_is_given(backend):
+    x = torch.tensor([[7.0]], requires_grad=True)
+    y = batch_norm(x, torch.tensor([1.0]), torch.tensor([4.0]), training=False, eps=0.0, backend=backend)
+    y.backward()
+    assert (y.item(), x.grad.item()) == (3.0, 0.5)
 
 
 # ---- gradients ----
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_first_and_second_derivatives_agree_with_finite_differences(rng, training):
-    x = torch.tensor(rng.normal(2.0, 1.5, size=(3, 2, 3)), requires_grad=True)
-    weight, bias = (torch.tensor(v, requires_grad=True) for v in rng.normal(size=(2, 2)))
-    running = torch.tensor([0.5, -1.0]), torch.tensor([2.0, 0.3])
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 3), (2, 2, 3, 2)], ids=str)
+@pytest.mark.parametrize("parameters", ["weight bias", "weight", "bias", ""])
+def test_first_and_second_derivatives_agree_with_finite_differences(rng, backend, training, shape, parameters):
+    x = torch.tensor(rng.normal(2.0, 1.5, size=shape), requires_grad=True)
+    given = {name: torch.tensor(rng.normal(size=2), requires_grad=True) for name in parameters.split()}
+    running = [torch.tensor([0.5, -1.0]).double(), torch.tensor([2.0, 0.3]).double()]
 
-    def normalised(x, weight, bias):
-        statistics = (None, None) if training else (value.double() for value in running)
-        return batch_norm(x, *statistics, weight, bias, training=training)
+    def normalised(x, *values):
+        statistics = (None, None) if training else running
+        affine = dict(zip(given, values, strict=True))
+        return batch_norm(x, *statistics, **affine, training=training, backend=backend)
 
-    assert gradcheck(normalised, (x, weight, bias))
-    assert gradgradcheck(normalised, (x, weight, bias))
+    assert gradcheck(normalised, (x, *given.values()))
+    assert gradgradcheck(normalised, (x, *given.values()))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @few_examples
-@given(batches(), st.integers(0, 2**32 - 1))
-def test_grad_x_sums_to_zero_over_each_channel(x, seed):
+@given(x=batches(), seed=st.integers(0, 2**32 - 1))
+def test_grad_x_sums_to_zero_over_each_channel(backend, x, seed):
     x.requires_grad_()
     grad_y = torch.tensor(np.random.default_rng(seed).normal(size=x.shape))  # a uniform one would hide most errors
-    y = batch_norm(x, None, None, training=True)
+    y = batch_norm(x, None, None, training=True, backend=backend)
     (grad_x,) = torch.autograd.grad(y, x, grad_y)
     axes = (0, *range(2, x.ndim))
     # A wrong term, such as a detached mean, leaves a sum of the size of its largest entries.
@@ -182,16 +188,17 @@ def test_running_statistics_need_a_count_that_has_a_variance(count):
     assert running_var.tolist() == [1.0, 1.0]
 
 
-def test_running_statistics_take_no_part_in_the_graph():
+def test_running_statistics_take_no_part_in_the_graph(backend):
     running_mean, running_var = torch.zeros(3), torch.ones(3)
     x = torch.randn(8, 3, requires_grad=True)
-    first = batch_norm(x, running_mean, running_var, training=True)
+    first = batch_norm(x, running_mean, running_var, training=True, backend=backend)
     assert running_mean.grad_fn is None
     assert running_var.grad_fn is None
     assert not running_mean.requires_grad
     assert not running_var.requires_grad
-    second = batch_norm(x, running_mean, running_var, training=False)
-    batch_norm(x, running_mean, running_var, training=True)  # moves the buffers that `second` was computed from
+    second = batch_norm(x, running_mean, running_var, training=False, backend=backend)
+    # This one moves the buffers that `second` was computed from.
+    batch_norm(x, running_mean, running_var, training=True, backend=backend)
     (first.pow(3).sum() + second.pow(3).sum()).backward()  # fails if a saved tensor was modified
     assert x.grad is not None
 
@@ -213,10 +220,10 @@ def test_a_large_mean_costs_no_more_than_its_own_rounding(rng, offset, shape):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_statistics_of_half_precision_input_are_those_of_float32(rng, dtype):
+def test_statistics_of_half_precision_input_are_those_of_float32(rng, dtype, backend):
     x = torch.tensor(rng.normal(5.0, 1.0, size=(4096, 2))).to(dtype)
     running_mean, running_var = torch.zeros(2), torch.zeros(2)
-    y = batch_norm(x, running_mean, running_var, training=True, momentum=1.0)
+    y = batch_norm(x, running_mean, running_var, training=True, momentum=1.0, backend=backend)
     assert y.dtype == dtype
     assert_allclose(running_mean, x.double().mean(0), rtol=RTOL[torch.float32])
     assert_allclose(running_var, x.double().var(0, correction=1), rtol=RTOL[torch.float32])
@@ -240,15 +247,16 @@ def test_a_variance_beyond_the_range_of_float16_is_finite():
         ((2, 3, 4, 5, 3), torch.channels_last_3d),
     ],
 )
-def test_memory_format_is_kept(shape, memory_format, dtype, training):
+def test_memory_format_is_kept(shape, memory_format, dtype, training, backend):
     x = torch.randn(shape, dtype=dtype).contiguous(memory_format=memory_format).requires_grad_()
-    y = batch_norm(x, torch.zeros(3), torch.ones(3), torch.ones(3), torch.ones(3), training=training)
+    per_channel = torch.zeros(3), torch.ones(3), torch.ones(3), torch.ones(3)
+    y = batch_norm(x, *per_channel, training=training, backend=backend)
     (grad_x,) = torch.autograd.grad(y, x, torch.randn_like(y))
     assert y.is_contiguous(memory_format=memory_format)
     assert grad_x.is_contiguous(memory_format=memory_format)
 
 
-def test_only_elementary_operations_run():
+def test_only_elementary_operations_run_forward_and_backward(backend):
     class Recorder(TorchDispatchMode):
         names: list[str] = []  # noqa: RUF012 - one recorder, used once
 
@@ -256,8 +264,11 @@ def test_only_elementary_operations_run():
             self.names.append(func.name())
             return func(*args, **(kwargs or {}))
 
+    x, weight, bias = torch.randn(4, 3, requires_grad=True), torch.ones(3), torch.ones(3)
     with Recorder() as recorder:
-        batch_norm(torch.randn(4, 3), torch.zeros(3), torch.ones(3), torch.ones(3), torch.ones(3), training=True)
+        for training in (True, False):
+            y = batch_norm(x, torch.zeros(3), torch.ones(3), weight, bias, training=training, backend=backend)
+            y.pow(3).sum().backward()
     assert "aten::rsqrt" in recorder.names  # it did record
     assert not [name for name in recorder.names if "norm" in name]
 
@@ -265,24 +276,24 @@ def test_only_elementary_operations_run():
 # ---- NaN, empty and bad input ----
 
 
-def test_a_nan_makes_its_channel_nan_in_training_and_itself_in_evaluation():
+def test_a_nan_makes_its_channel_nan_in_training_and_itself_in_evaluation(backend):
     x = torch.randn(6, 2)
     x[2, 0] = torch.nan
     running_mean, running_var = torch.zeros(2), torch.ones(2)
-    in_evaluation = batch_norm(x, running_mean, running_var, training=False)
+    in_evaluation = batch_norm(x, running_mean, running_var, training=False, backend=backend)
     assert in_evaluation.isnan().sum() == 1
-    in_training = batch_norm(x, running_mean, running_var, training=True)
+    in_training = batch_norm(x, running_mean, running_var, training=True, backend=backend)
     assert in_training.isnan().all(0).tolist() == [True, False]
     assert running_mean.isnan().tolist() == running_var.isnan().tolist() == [True, False]
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(0, 3), (0, 3, 2, 2), (2, 3, 0)], ids=str)
-def test_an_empty_batch_gives_an_empty_output_zero_gradients_and_changes_no_statistics(shape, training):
+def test_an_empty_batch_gives_an_empty_output_zero_gradients_and_changes_no_statistics(shape, training, backend):
     x = torch.randn(shape, requires_grad=True)
     weight, bias = torch.ones(3, requires_grad=True), torch.zeros(3, requires_grad=True)
     running_mean, running_var = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 5.0, 6.0])
-    y = batch_norm(x, running_mean, running_var, weight, bias, training=training)
+    y = batch_norm(x, running_mean, running_var, weight, bias, training=training, backend=backend)
     y.sum().backward()
     assert y.shape == x.grad.shape == shape
     assert weight.grad.tolist() == bias.grad.tolist() == [0.0, 0.0, 0.0]
@@ -310,6 +321,12 @@ BAD = {
         {"running_mean": None, "running_var": None, "training": False},
         r"evaluation needs running_mean and running_var, got None",
     ),
+    "no_statistics_manual": (
+        {"running_mean": None, "running_var": None, "training": False, "backend": "manual"},
+        r"evaluation needs running_mean and running_var, got None",
+    ),
+    "backend": ({"backend": "numpy"}, r"expected backend 'torch' or 'manual', got 'numpy'"),
+    "backend_in_evaluation": ({"backend": "Torch", "training": False}, r"expected backend .*, got 'Torch'"),
 }
 
 

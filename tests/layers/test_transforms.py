@@ -29,9 +29,10 @@ def fresh_compiler():
 
 
 @each_momentum
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # torch.compile instantiates autograd.Function
 @pytest.mark.usefixtures("fresh_compiler")
-def test_compiled_without_a_graph_break_it_computes_the_same(momentum):
-    eager = BatchNorm2d(3, momentum=momentum, dtype=torch.float64)
+def test_compiled_without_a_graph_break_it_computes_the_same(momentum, backend):
+    eager = BatchNorm2d(3, momentum=momentum, dtype=torch.float64, backend=backend)
     module = deepcopy(eager)
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
     for examples, training in [(4, True), (4, True), (6, True), (4, False)]:  # 6: recompiled for another batch size
@@ -73,17 +74,20 @@ def test_inductor_compiles_it_without_a_graph_break():
     assert run.returncode == 0, run.stderr
 
 
-def members_and_ensemble(momentum):
+def members_and_ensemble(momentum, backend):
     """Modules to be looped over, and the same as stacked parameters and buffers of one architecture."""
-    members = [nn.Sequential(nn.Linear(4, 3), BatchNorm1d(3, momentum=momentum)).double() for _ in range(MEMBERS)]
+    members = [
+        nn.Sequential(nn.Linear(4, 3), BatchNorm1d(3, momentum=momentum, backend=backend)).double()
+        for _ in range(MEMBERS)
+    ]
     parameters, buffers = stack_module_state(deepcopy(members))
     architecture = deepcopy(members[0])
     return members, architecture, parameters, buffers
 
 
 @each_momentum
-def test_an_ensemble_under_vmap_equals_a_loop_over_its_members(momentum):
-    members, architecture, parameters, buffers = members_and_ensemble(momentum)
+def test_an_ensemble_under_vmap_equals_a_loop_over_its_members(momentum, backend):
+    members, architecture, parameters, buffers = members_and_ensemble(momentum, backend)
 
     def output(parameters, buffers, x):
         return functional_call(architecture, (parameters, buffers), (x,))

@@ -1,0 +1,137 @@
+"""Batch normalisation with its derivative written by hand: the backend "manual".
+
+Left to autograd, the elementary operations keep several tensors of the size of the input for the backward pass. These
+two functions keep their inputs alone and compute the rest again, by operations that autograd can differentiate. So the
+gradient has a gradient: had `x_hat` been saved, a second backward pass would take it for a constant, and the second
+derivatives would be wrong without a word.
+
+Gradients are computed in the dtype of the statistics, and autograd brings each to the dtype of what it belongs to.
+Reverse mode only: `torch.func.grad`, `vmap` and `jacrev` compose with these functions; `jvp` raises
+`NotImplementedError`.
+"""
+
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bnlab.layers import elementary
+from bnlab.layers.elementary import batch_statistics, per_channel, statistics_dtype
+
+Gradients: TypeAlias = tuple[Tensor | None, ...]
+
+
+def normalise_by_batch(
+    x: Float[Tensor, "n c *spatial"],
+    weight: Float[Tensor, " c"] | None,
+    bias: Float[Tensor, " c"] | None,
+    eps: float,
+) -> tuple[Float[Tensor, "n c *spatial"], Float[Tensor, " c"], Float[Tensor, " c"]]:
+    """What `elementary.normalise_by_batch` returns; the mean and the variance carry no gradient.
+
+    >>> x = torch.tensor([[1.0], [2.0], [6.0]], requires_grad=True)
+    >>> y, _, _ = normalise_by_batch(x, None, None, eps=1e-5)
+    >>> y.grad_fn.name(), [saved is x for saved in y.grad_fn.saved_tensors]
+    ('NormaliseByBatchBackward', [True, False])
+    """
+    y, mean, var = NormaliseByBatch.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
+    return y, mean, var
+
+
+def normalise_by(  # noqa: PLR0917 - the formula's operands, in its order
+    x: Float[Tensor, "n c *spatial"],
+    mean: Float[Tensor, " c"],
+    var: Float[Tensor, " c"],
+    weight: Float[Tensor, " c"] | None,
+    bias: Float[Tensor, " c"] | None,
+    eps: float,
+) -> Float[Tensor, "n c *spatial"]:
+    """What `elementary.normalise_by` returns; the mean and the variance are constants.
+
+    >>> normalise_by(torch.tensor([[6.0]]), torch.tensor([2.0]), torch.tensor([4.0]), None, None, eps=0.0)
+    tensor([[2.]])
+    """
+    # Copies, since running statistics may move before the backward pass that needs these.
+    y: Tensor = NormaliseBy.apply(x, mean.clone(), var.clone(), weight, bias, eps)  # type: ignore[no-untyped-call]
+    return y
+
+
+class NormaliseByBatch(torch.autograd.Function):
+    """Training: the gradient of Ioffe & Szegedy 2015, section 3 (arXiv:1502.03167).
+
+    In the closed form of `bnlab.reference.batch_norm_backward`.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Output, mean and biased variance of the batch."""
+        return elementary.normalise_by_batch(x, weight, bias, eps)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        """Keep the inputs, but for `bias`, which no gradient depends on."""
+        x, weight, _, ctx.eps = inputs
+        _, mean, var = output
+        ctx.mark_non_differentiable(mean, var)
+        ctx.save_for_backward(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor, *_: Any) -> Gradients:
+        """Gradients of x, weight and bias."""
+        x, weight = ctx.saved_tensors
+        _, of_weight, of_bias, _ = ctx.needs_input_grad
+        wide, grad_y = (tensor.to(statistics_dtype(x.dtype)) for tensor in (x, grad_y))
+        mean, var = batch_statistics(wide)
+        inv_std = torch.rsqrt(var + ctx.eps)
+        x_hat = (wide - per_channel(mean, wide)) * per_channel(inv_std, wide)
+
+        axes = (0, *range(2, x.ndim))
+        count = max(x.numel() // x.shape[1], 1)  # of an empty batch every sum is 0
+        grad_bias = grad_y.sum(axes)
+        grad_weight = (grad_y * x_hat).sum(axes)
+        along_one = per_channel(grad_bias / count, wide)
+        along_x_hat = per_channel(grad_weight / count, wide) * x_hat
+        gain = inv_std if weight is None else inv_std * weight
+        grad_x = per_channel(gain, wide) * (grad_y - along_one - along_x_hat)
+        return grad_x, grad_weight if of_weight else None, grad_bias if of_bias else None, None
+
+
+class NormaliseBy(torch.autograd.Function):
+    """Evaluation: each channel is a straight line, so the gradient is the slope.
+
+    As in `bnlab.reference.batch_norm_inference_backward`.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 - the formula's operands, in its order
+        x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> Tensor:
+        """Output."""
+        return elementary.normalise_by(x, mean, var, weight, bias, eps)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004 - torch's signature
+        """Keep the inputs, but for `bias`, which no gradient depends on."""
+        x, mean, var, weight, _, ctx.eps = inputs
+        ctx.save_for_backward(x, mean, var, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Gradients:
+        """Gradients of x, weight and bias; none of mean and var."""
+        x, mean, var, weight = ctx.saved_tensors
+        _, _, _, of_weight, of_bias, _ = ctx.needs_input_grad
+        wide, grad_y = (tensor.to(statistics_dtype(x.dtype)) for tensor in (x, grad_y))
+        inv_std = torch.rsqrt(var.to(wide.dtype) + ctx.eps)
+        x_hat = (wide - per_channel(mean, wide)) * per_channel(inv_std, wide)
+
+        axes = (0, *range(2, x.ndim))
+        gain = inv_std if weight is None else inv_std * weight
+        grad_bias = grad_y.sum(axes)
+        grad_weight = (grad_y * x_hat).sum(axes)
+        grad_x = per_channel(gain, wide) * grad_y
+        return grad_x, None, None, grad_weight if of_weight else None, grad_bias if of_bias else None, None
