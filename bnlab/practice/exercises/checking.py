@@ -1,9 +1,7 @@
 """`check`: runs the learner's answer, compares it with the solution, and says what is wrong in words."""
 
-import ast
 import inspect
-import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from bnlab.practice.exercises.diagnosis import Found, agree, check_dtypes, close
 from bnlab.practice.exercises.misconceptions import MISCONCEPTIONS
 from bnlab.practice.exercises.progress import Progress
 from bnlab.practice.exercises.running import Fault, Outcome, run
+from bnlab.practice.exercises.source import is_stub, source_of
 from bnlab.practice.exercises.task import Case, Task
 from bnlab.practice.exercises.tasks import task_of
 from bnlab.practice.exercises.verdict import Verdict
@@ -19,7 +18,7 @@ from bnlab.practice.exercises.verdict import Verdict
 SMALL = 12  # values that a message prints whole
 
 
-def check(task: str, attempt: Callable[..., Any]) -> Verdict:
+def check(task: str, attempt: Any) -> Verdict:
     """Check an answer to an exercise, and keep it with the learner's progress.
 
     The attempt runs on some ten inputs, small ones and awkward ones, for two seconds at most. One call into native code
@@ -40,8 +39,8 @@ def check(task: str, attempt: Callable[..., Any]) -> Verdict:
     if not callable(attempt):
         kind = "class" if inspect.isclass(spec.solution) else "function"
         raise ValueError(f"expected your {kind} for {task!r}, got {type(attempt).__name__}")  # noqa: TRY004
-    source = _source(attempt)
-    if source is not None and _is_stub(source, spec):
+    source = source_of(attempt)
+    if source is not None and is_stub(source, spec):
         return _not_attempted(spec)
     try:
         verdict = _judged(spec, attempt)
@@ -58,7 +57,8 @@ def _judged(task: Task, attempt: Callable[..., Any]) -> Verdict:
         check_dtypes(task, outcomes)
     except Fault as fault:
         return _not_yet(task, [fault.misconception], [fault.message, *_explained(fault.misconception)])
-    differing = [number for number, right in enumerate(expected(task)) if not agree(outcomes[number], right)]
+    triples = enumerate(zip(task.cases, outcomes, expected(task), strict=True))
+    differing = [number for number, (case, ours, right) in triples if not agree(case, ours, right)]
     if not differing:
         return Verdict(passed=True, attempted=True, misconception=None, message=task.after, task=task.id)
 
@@ -82,7 +82,7 @@ def _not_attempted(task: Task) -> Verdict:
     return Verdict(passed=False, attempted=False, misconception=None, message=message, task=task.id)
 
 
-def _not_yet(task: Task, named: list[str | None], paragraphs: list[str]) -> Verdict:
+def _not_yet(task: Task, named: Sequence[str | None], paragraphs: list[str]) -> Verdict:
     first, second, *_ = [*named, None, None]
     return Verdict(
         passed=False, attempted=True, misconception=first, message="\n\n".join(paragraphs), task=task.id, also=second
@@ -118,7 +118,7 @@ def _line_of(task: Task, found: Found) -> list[str]:
 
 def _evidence(case: Case, ours: Outcome, right: Outcome) -> list[str]:
     """What came and what was expected on one case, with a word about which part is off."""
-    off = [name for name in right if not close(ours[name], right[name])]
+    off = [name for name in right if not close(case, ours[name], right[name])]
     fine = [name for name in right if name not in off]
     name = off[0]
     said = f"On “{case.name}”" + (f", {_names(fine)} as expected, but" if fine else "")
@@ -129,19 +129,19 @@ def _evidence(case: Case, ours: Outcome, right: Outcome) -> list[str]:
         values = f"    came      {_values(came)}\n    expected  {_values(wanted)}"
         inputs = [f"    {_values(a)}" for a in case.arguments[:1] if isinstance(a, np.ndarray) and a.size <= SMALL]
         of_input = ["The input was", *inputs] if inputs else []
-        return [f"{said} `{name}` differs{_part(came, wanted)}.", values, *of_input]
+        return [f"{said} `{name}` differs{_part(case, came, wanted)}.", values, *of_input]
     distance = np.abs(np.where(np.isfinite(came), came, np.inf) - wanted)
     place = np.unravel_index(int(np.argmax(distance)), wanted.shape)
     index = ", ".join(str(int(i)) for i in place)
     worst = f"most at [{index}], where {came[place]:.6g} came and {wanted[place]:.6g} was expected"
-    return [f"{said} `{name}` differs{_part(came, wanted)}, {worst}."]
+    return [f"{said} `{name}` differs{_part(case, came, wanted)}, {worst}."]
 
 
-def _part(came: np.ndarray, wanted: np.ndarray) -> str:
+def _part(case: Case, came: np.ndarray, wanted: np.ndarray) -> str:
     """Which part is off: one channel, a constant factor, a constant distance, the sign."""
     if not np.isfinite(came).all():
         return ": it holds numbers that are not finite"
-    if close(came, -wanted):
+    if close(case, came, -wanted):
         return " in its sign"
     with np.errstate(all="ignore"):
         ratio = (came / wanted)[wanted != 0]
@@ -150,7 +150,7 @@ def _part(came: np.ndarray, wanted: np.ndarray) -> str:
     if wanted.size > 1 and np.ptp(came - wanted) < 1e-6 * max(1.0, float(np.abs(came - wanted).max())):
         return f" by {(came - wanted).flat[0]:.6g} everywhere"
     if wanted.ndim > 1 and wanted.shape[1] > 1:
-        channels = [c for c in range(wanted.shape[1]) if not close(came[:, c], wanted[:, c])]
+        channels = [c for c in range(wanted.shape[1]) if not close(case, came[:, c], wanted[:, c])]
         if len(channels) == 1:
             return f" in channel {channels[0]} only"
     return ""
@@ -162,42 +162,3 @@ def _names(names: list[str]) -> str:
 
 def _values(array: np.ndarray) -> str:
     return str(np.array2string(array, precision=4, suppress_small=True, separator=", ").replace("\n", " "))
-
-
-def _source(attempt: Callable[..., Any]) -> str | None:
-    try:
-        return textwrap.dedent(inspect.getsource(attempt))
-    except (OSError, TypeError):  # typed into a plain interpreter, or built in
-        return None
-
-
-def _is_stub(source: str, task: Task) -> bool:
-    """Whether the learner's code is still the stub, whatever its name, layout, comments and annotations."""
-    try:
-        ours, stub = (_Bare().visit(ast.parse(text)).body for text in (source, task.stub))
-    except SyntaxError:  # a lambda in the middle of an expression
-        return False
-    return [ast.dump(one) for one in ours] == [ast.dump(one) for one in stub]
-
-
-class _Bare(ast.NodeTransformer):
-    """Leaves of a definition what it does: no name, docstring or annotation, and `...` for all that does nothing."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns, node.body = None, self._bare(node)
-        return self.generic_visit(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        node.name, node.body = "", self._bare(node)
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def _bare(self, node: ast.FunctionDef | ast.ClassDef) -> list[ast.stmt]:
-        if isinstance(node, ast.FunctionDef) and node.name != "__init__":
-            node.name = ""
-        body = node.body[ast.get_docstring(node) is not None :]
-        idle = [ast.unparse(one) in {"...", "pass"} or "NotImplementedError" in ast.unparse(one) for one in body]
-        return body if not all(idle) else [ast.Expr(ast.Constant(...))]

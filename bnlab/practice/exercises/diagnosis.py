@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bnlab.practice.exercises.running import FLOATS, Fault, Outcome, outcome, run
-from bnlab.practice.exercises.task import Mistake, Task
+from bnlab.practice.exercises.task import Case, Mistake, Task
 
 # By the less precise of the two: room for any order of summation, while every mistake moves some case by 1% or more.
 RTOL = {np.dtype(np.float16): 3e-3, np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-8}
@@ -33,16 +33,20 @@ def expected(task: Task) -> list[Outcome]:
     return run(task, task.solution)
 
 
-def agree(one: Outcome, other: Outcome) -> bool:
-    """Whether all results of two outcomes have the same shape and, to the precision of their dtypes, values."""
-    return one.keys() == other.keys() and all(close(one[name], other[name]) for name in other)
+def agree(case: Case, one: Outcome, other: Outcome) -> bool:
+    """Whether two outcomes of a case have the same results."""
+    return one.keys() == other.keys() and all(close(case, one[name], other[name]) for name in other)
 
 
-def close(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two arrays agree in shape and everywhere in value, relative to the largest value or to 1."""
+def close(case: Case, one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two results agree in shape and everywhere in value, relative to the largest value or to 1.
+
+    They need not be more precise than their dtypes and those of the case's input allow.
+    """
     if one.shape != other.shape:
         return False
-    rtol = max(RTOL.get(array.dtype, 1e-8) for array in (one, other))
+    inputs = [argument for argument in case.arguments if isinstance(argument, np.ndarray)]
+    rtol = max(RTOL.get(array.dtype, 1e-8) for array in (one, other, *inputs))
     finite = np.abs(other[np.isfinite(other)])
     scale = max(1.0, float(finite.max(initial=0)))  # of a gradient that is 0, only rounding is left
     return bool(np.allclose(one, other, rtol=rtol, atol=rtol * scale, equal_nan=True))
@@ -69,7 +73,7 @@ def diagnose(task: Task, outcomes: list[Outcome]) -> Found | None:
     def explained(numbers: list[int], *mistakes: Mistake) -> bool:
         # Case by case, the smallest first: it rules nearly every candidate out.
         theirs = ((number, _outcome(task, mistakes, number)) for number in numbers)
-        return all(right is not None and agree(outcomes[number], right) for number, right in theirs)
+        return all(right is not None and agree(task.cases[number], outcomes[number], right) for number, right in theirs)
 
     if explained(kept):
         return Found((), cancels=True)
@@ -81,12 +85,14 @@ def diagnose(task: Task, outcomes: list[Outcome]) -> Found | None:
 
 def _pairs(task: Task, ours: Outcome) -> Iterator[tuple[Mistake, ...]]:
     """Pairs of mistakes, one of which at least gives one of our wrong results on the smallest case."""
-    right = expected(task)[0]
-    wrong = [name for name in right if name in ours and not close(ours[name], right[name])]
+    smallest, right = task.cases[0], expected(task)[0]
+    wrong = [name for name in right if name in ours and not close(smallest, ours[name], right[name])]
 
     def partly_explains(one: Mistake) -> bool:
         theirs = _outcome(task, (one,), 0)
-        return theirs is not None and any(name in theirs and close(ours[name], theirs[name]) for name in wrong)
+        return theirs is not None and any(
+            name in theirs and close(smallest, ours[name], theirs[name]) for name in wrong
+        )
 
     # With one result there are no parts to explain, and a plain function is quick enough to try every pair.
     promising = [task.trial is None or partly_explains(one) for one in task.mistakes]

@@ -2,7 +2,7 @@
 
 import html
 
-from bnlab.practice.exercises.progress import Progress
+from bnlab.practice.exercises.progress import Progress, TaskSummary
 from bnlab.practice.exercises.tasks import TASKS, task_of
 from bnlab.practice.exercises.verdict import Note, code
 
@@ -77,7 +77,7 @@ class Exercises:
     def __init__(self) -> None:
         summary = Progress().summary()
         self.rows = [
-            (task.chapter, task.id, task.level, summary[task.id].state if task.id in summary else "")
+            (task.chapter, task.id, task.level, _state(summary.get(task.id)))
             for task in sorted(TASKS.values(), key=lambda task: task.chapter)
         ]
 
@@ -98,3 +98,10 @@ def exercises() -> Exercises:
         ('01', 'predict_shapes', 'easy')
     """
     return Exercises()
+
+
+def _state(summary: TaskSummary | None) -> str:
+    if summary is None:
+        return ""
+    tries = f"{summary.attempts} attempt{'s' if summary.attempts > 1 else ''}"
+    return f"passed, {tries}" if summary.passed else f"{tries}, last: {summary.misconception or 'not named'}"

@@ -79,7 +79,7 @@ class Task:
     @property
     def name(self) -> str:
         """What the learner's function or class is called, so that it never hides one that a chapter imports."""
-        return "My" + self.solution.__name__ if inspect.isclass(self.solution) else f"my_{self.id}"
+        return f"My{self.id.title()}".replace("_", "") if inspect.isclass(self.solution) else f"my_{self.id}"
 
     @cached_property
     def source(self) -> str:
@@ -90,13 +90,13 @@ class Task:
     def stub(self) -> str:
         """What the learner starts from."""
         if self.bug is not None:
-            return self._renamed(edited(self.source, self.bug))
-        if self.stub_of_class:
-            return self._renamed(self.stub_of_class)
-        function = ast.parse(self.source).body[0]
-        assert isinstance(function, ast.FunctionDef)
-        end_of_docstring = function.body[0].end_lineno
-        return self._renamed("\n".join([*self.source.splitlines()[:end_of_docstring], "    ..."]))
+            start = edited(self.source, self.bug)
+        elif self.stub_of_class:
+            start = self.stub_of_class
+        else:
+            docstring = ast.parse(self.source).body[0].body[0]  # type: ignore[attr-defined]
+            start = "\n".join([*self.source.splitlines()[: docstring.end_lineno], "    ..."])
+        return start.replace(f" {self.solution.__name__}", f" {self.name}", 1).rstrip()
 
     def wrong(self, *mistakes: Mistake) -> Callable[..., Any]:
         """The solution with these mistakes in it.
@@ -111,10 +111,6 @@ class Task:
         exec(compile(source, f"<{self.id}>", "exec"), scope)
         made: Callable[..., Any] = scope[self.solution.__name__]
         return made
-
-    def _renamed(self, source: str) -> str:
-        keyword = "class" if inspect.isclass(self.solution) else "def"
-        return source.replace(f"{keyword} {self.solution.__name__}", f"{keyword} {self.name}", 1).rstrip()
 
 
 def edited(source: str, mistake: Mistake) -> str:

@@ -6,12 +6,8 @@ from bnlab.practice.exercises.task import Case, Task, mistake
 from bnlab.practice.exercises.tasks.data import eighths, scales
 from bnlab.reference import Cache, batch_norm_forward
 
-Gradients = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-
-def batch_norm_backward_staged(
-    grad_y: np.ndarray, cache: Cache
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def batch_norm_backward_staged(grad_y, cache):
     """Gradients of a table's batch norm, one node of the graph at a time.
 
     The graph: mean -> centred = x - mean -> var = mean of centred^2 -> inv_std = 1 / sqrt(var + eps)
@@ -30,7 +26,7 @@ def batch_norm_backward_staged(
     return grad_x_hat, grad_inv_std, grad_var, grad_mean, grad_x
 
 
-def batch_norm_backward(grad_y: np.ndarray, cache: Cache) -> Gradients:
+def batch_norm_backward(grad_y, cache):
     """Gradients of a table's batch norm in closed form: grad_x, grad_gamma and grad_beta.
 
     grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n).
@@ -43,7 +39,7 @@ def batch_norm_backward(grad_y: np.ndarray, cache: Cache) -> Gradients:
     return grad_x, grad_gamma, grad_beta
 
 
-def find_the_bug_backward(grad_y: np.ndarray, cache: Cache) -> Gradients:
+def find_the_bug_backward(grad_y, cache):
     """Gradients of a table's batch norm, by way of grad_x_hat: grad_x, grad_gamma and grad_beta.
 
     grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n).

@@ -7,7 +7,7 @@ from bnlab.practice.exercises.tasks.data import eighths, far_from_zero, scales
 from bnlab.practice.exercises.tasks.forward import LAST, LAST_OF_IMAGES, OF_THE_ROOT, ONE_PASS, over
 
 
-def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float) -> np.ndarray:
+def layer_norm(x, gamma, beta, eps):
     """Layer norm: each vector along the last axis is normalised by its own mean and biased variance.
 
     x has shape (..., d), gamma and beta have shape (d,); the result has the shape of x.
@@ -18,7 +18,7 @@ def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float) -
     return gamma * x_hat + beta
 
 
-def group_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, groups: int, eps: float) -> np.ndarray:
+def group_norm(x, gamma, beta, groups, eps):
     """Group norm: in each example, each group of neighbouring channels is normalised over its channels and positions.
 
     x has shape (n, c, height, width), gamma and beta have shape (c,), and groups divides c; the result has x's shape.
@@ -50,7 +50,7 @@ TASKS = (
             *OF_THE_ROOT,
             mistake("unbiased-normalisation", "x.var(axis=-1", "x.var(axis=-1, ddof=1"),
             mistake("one-pass-cancellation", "x.var(axis=-1, keepdims=True)", ONE_PASS.format("-1, keepdims=True")),
-            *(mistake("batch-axes", *edit) for edit in over("-1", "0", "tuple(range(x.ndim - 1))")),
+            *(mistake("batch-axes", *edit) for edit in over("-1", "0", "(0, 1)", "tuple(range(x.ndim - 1))")),
             *(mistake("wrong-axes", *edit) for edit in over("-1", "1", "tuple(range(1, x.ndim))", "-2")),
             mistake("global-statistics", "axis=-1", "axis=None"),
             mistake("affine-ignored", LAST, "x_hat"),

@@ -6,7 +6,7 @@ from bnlab.practice.exercises.task import Case, Task, mistake
 from bnlab.practice.exercises.tasks.data import eighths, far_from_zero, scales
 
 
-def batch_norm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float) -> np.ndarray:
+def batch_norm_forward(x, gamma, beta, eps):
     """Batch norm of a table in training mode.
 
     x has shape (n, c), gamma and beta have shape (c,); the result has the shape of x.
@@ -17,7 +17,7 @@ def batch_norm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: 
     return gamma * x_hat + beta
 
 
-def batch_norm_conv_axes(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float) -> np.ndarray:
+def batch_norm_conv_axes(x, gamma, beta, eps):
     """Batch norm of images in training mode.
 
     x has shape (n, c, height, width), gamma and beta have shape (c,); the result has the shape of x.
@@ -28,7 +28,7 @@ def batch_norm_conv_axes(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps
     return gamma[:, None, None] * x_hat + beta[:, None, None]
 
 
-def find_the_bug_axes(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float) -> np.ndarray:
+def find_the_bug_axes(x, gamma, beta, eps):
     """Batch norm of images in training mode, with the channels last, as Keras has them.
 
     x has shape (n, height, width, c), gamma and beta have shape (c,); the result has the shape of x.

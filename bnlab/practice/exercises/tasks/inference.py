@@ -7,9 +7,7 @@ from bnlab.practice.exercises.tasks.data import eighths, scales
 from bnlab.practice.exercises.tasks.forward import LAST
 
 
-def batch_norm_inference(
-    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, running_mean: np.ndarray, running_var: np.ndarray, eps: float
-) -> np.ndarray:
+def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps):
     """Batch norm of a table at inference.
 
     x has shape (n, c), all else (c,); the result has the shape of x. n may be 1.
@@ -18,9 +16,7 @@ def batch_norm_inference(
     return gamma * x_hat + beta
 
 
-def fold_affine(
-    gamma: np.ndarray, beta: np.ndarray, running_mean: np.ndarray, running_var: np.ndarray, eps: float
-) -> tuple[np.ndarray, np.ndarray]:
+def fold_affine(gamma, beta, running_mean, running_var, eps):
     """Batch norm at inference as one straight line: scale and shift, of shape (c,), with y = scale * x + shift."""
     scale = gamma / np.sqrt(running_var + eps)
     shift = beta - running_mean * scale

@@ -1,9 +1,7 @@
 """Exercises on the whole layer: an `nn.Module`, a published one with two mistakes, and recalibration."""
 
-from collections.abc import Iterable
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bnlab.practice.exercises.task import Task, mistake
 from bnlab.practice.exercises.tasks.module_trials import LAYER_CASES, MODEL_CASES, try_layer, try_recalibration
@@ -12,25 +10,19 @@ from bnlab.practice.exercises.tasks.module_trials import LAYER_CASES, MODEL_CASE
 class BatchNorm(nn.Module):
     """Batch norm of images: parameters weight and bias, running statistics that are saved with the model."""
 
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
         super().__init__()
         self.eps, self.momentum = eps, momentum
-        self.weight = nn.Parameter(torch.ones(num_features))
-        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.weight, self.bias = nn.Parameter(torch.ones(num_features)), nn.Parameter(torch.zeros(num_features))
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         """Normalise x, of shape (n, c, height, width): by its own statistics in training, else by the running ones."""
         if self.training:
-            mean = x.mean((0, 2, 3))
-            var = x.var((0, 2, 3), correction=0)
+            var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
             with torch.no_grad():
-                count = x.numel() / x.shape[1]
-                unbiased_var = var * count / (count - 1)
+                unbiased_var = var * x.numel() / (x.numel() - x.shape[1])
                 self.running_mean.copy_((1 - self.momentum) * self.running_mean + self.momentum * mean)
                 self.running_var.copy_((1 - self.momentum) * self.running_var + self.momentum * unbiased_var)
         else:
@@ -53,7 +45,7 @@ class BatchNorm(nn.Module):
 '''.strip()
 
 
-def recalibrate(model: nn.Sequential, loader: Iterable[Tensor]) -> None:
+def recalibrate(model, loader):
     """Set the running statistics of model[1], a BatchNorm1d, to those of all data; everything else stays as it is.
 
     model[0] is a linear layer; the loader's batches may differ in size. The variance is the unbiased one, of all the
@@ -66,42 +58,50 @@ def recalibrate(model: nn.Sequential, loader: Iterable[Tensor]) -> None:
         norm.running_var.copy_(values.var(0, correction=1))
 
 
+STATISTICS = "var, mean = torch.var_mean(x, (0, 2, 3), correction=0)"
+NEXT_LINE = "\n            "
+UNBIASED = "var * x.numel() / (x.numel() - x.shape[1])"
 ROOT = "torch.sqrt(var[:, None, None] + self.eps)"
 LAST = "self.weight[:, None, None] * x_hat + self.bias[:, None, None]"
 WEIGHT, BIAS = LAST.split(" * x_hat + ")
-MEAN, VAR = "mean = x.mean((0, 2, 3))", "var = x.var((0, 2, 3), correction=0)"
-NO_BUFFER_MEAN = (
+OLD_MEAN, OLD_VAR = "(1 - self.momentum) * self.running_mean", "(1 - self.momentum) * self.running_var"
+PLAIN_MEAN = (
     'self.register_buffer("running_mean", torch.zeros(num_features))',
     "self.running_mean = torch.zeros(num_features)",
 )
-NO_BUFFER_VAR = (
+PLAIN_VAR = (
     'self.register_buffer("running_var", torch.ones(num_features))',
     "self.running_var = torch.ones(num_features)",
 )
 MODE = ("if self.training:", "if torch.is_grad_enabled():")
-OLD_MEAN, OLD_VAR = "(1 - self.momentum) * self.running_mean", "(1 - self.momentum) * self.running_var"
+AS_FOUND = (  # the published code has no docstrings
+    *(f'"""{BatchNorm.__doc__}"""\n\n    ', ""),
+    *(f'"""{BatchNorm.forward.__doc__}"""\n        ', ""),
+)
 
 OF_THE_LAYER = (
     mistake("eps-outside-sqrt", ROOT, "(torch.sqrt(var[:, None, None]) + self.eps)"),
     mistake("eps-missing", ROOT, "torch.sqrt(var[:, None, None])"),
     mistake("std-not-variance", ROOT, "(var[:, None, None] + self.eps)"),
     mistake("std-not-variance", ROOT, "torch.sqrt(torch.sqrt(var[:, None, None]) + self.eps)"),
-    mistake("unbiased-normalisation", "correction=0", "correction=1", "var * count / (count - 1)", "var"),
+    mistake("unbiased-normalisation", "correction=0", "correction=1", UNBIASED, "var"),
     mistake("unbiased-normalisation", "correction=0", "correction=1"),
-    mistake("biased-running-var", "var * count / (count - 1)", "var"),
-    mistake("unbiased-inverted", "count / (count - 1)", "(count - 1) / count"),
+    mistake("biased-running-var", UNBIASED, "var"),
+    mistake("unbiased-inverted", UNBIASED, "var * (x.numel() - x.shape[1]) / x.numel()"),
     mistake(
         "global-statistics",
-        MEAN,
-        "mean = x.mean().expand(x.shape[1])",
-        VAR,
-        "var = x.var(correction=0).expand(x.shape[1])",
+        STATISTICS,
+        "var, mean = (one.expand(x.shape[1]) for one in torch.var_mean(x, correction=0))",
     ),
-    mistake("one-pass-cancellation", VAR, "var = (x * x).mean((0, 2, 3)) - mean * mean"),
+    mistake(
+        "one-pass-cancellation",
+        STATISTICS,
+        "mean = x.mean((0, 2, 3))" + NEXT_LINE + "var = (x * x).mean((0, 2, 3)) - mean * mean",
+    ),
     mistake("not-centred", "(x - mean[:, None, None])", "x"),
-    mistake("stats-detached", MEAN, MEAN + ".detach()", VAR, VAR + ".detach()"),
-    mistake("missing-mean-gradient", MEAN, MEAN + ".detach()"),
-    mistake("missing-var-gradient", VAR, VAR + ".detach()"),
+    mistake("stats-detached", STATISTICS, STATISTICS + NEXT_LINE + "var, mean = var.detach(), mean.detach()"),
+    mistake("missing-mean-gradient", STATISTICS, STATISTICS + NEXT_LINE + "mean = mean.detach()"),
+    mistake("missing-var-gradient", STATISTICS, STATISTICS + NEXT_LINE + "var = var.detach()"),
     mistake(
         "momentum-flipped",
         OLD_MEAN + " + self.momentum * mean",
@@ -120,8 +120,8 @@ OF_THE_LAYER = (
     mistake("eval-uses-batch-stats", "if self.training:", "if True:"),
     mistake("updates-in-eval", "if self.training:", "if True:", "else:", "if not self.training:"),
     mistake("train-uses-running-stats", "else:", "if True:"),
-    mistake("stats-not-buffers", *NO_BUFFER_MEAN, *NO_BUFFER_VAR),
-    mistake("stats-not-buffers", *NO_BUFFER_VAR),
+    mistake("stats-not-buffers", *PLAIN_MEAN, *PLAIN_VAR),
+    mistake("stats-not-buffers", *PLAIN_VAR),
     mistake("stats-keep-graph", "with torch.no_grad():", "if True:"),
     mistake("mode-from-grad", *MODE),
     mistake("affine-ignored", LAST, "x_hat"),
@@ -143,7 +143,7 @@ TASKS = (
         hints=(
             "Parameters are trained, buffers are only saved: `nn.Parameter` for two, `register_buffer` for two.",
             "`self.training` says which statistics to use; only in training do the running ones move, under no_grad.",
-            "Normalise by `x.var((0, 2, 3), correction=0)`, store it times count / (count - 1).",
+            "Normalise by `x.var((0, 2, 3), correction=0)`, store it times m / (m - 1).",
         ),
         after="With a counter of batches and a dtype rule it would be the layer of `bnlab.layers`.",
         stub_of_class=STUB,
@@ -162,7 +162,7 @@ TASKS = (
             "What does `model.eval()` change, what `torch.no_grad()`? Which tensors does state_dict list?",
         ),
         after="Both mistakes pass every test of the training output: a test has to train, save, load and evaluate.",
-        bug=mistake("mode-from-grad", *MODE, *NO_BUFFER_MEAN, *NO_BUFFER_VAR),
+        bug=mistake("mode-from-grad", *MODE, *PLAIN_MEAN, *PLAIN_VAR, *AS_FOUND),
         trial=try_layer,
     ),
     Task(

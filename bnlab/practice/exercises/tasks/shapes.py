@@ -3,7 +3,7 @@
 from bnlab.practice.exercises.task import Case, Task, mistake
 
 
-def predict_shapes(x_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+def predict_shapes(x_shape):
     """For an input of shape (n, c, *spatial): the shape of the batch mean, the shape of the output, and m.
 
     m is the number of values that share one mean.
@@ -15,7 +15,7 @@ def predict_shapes(x_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int
     return (c,), tuple(x_shape), count
 
 
-def count_parameters(num_features: int) -> tuple[int, int]:
+def count_parameters(num_features):
     """How many numbers of a BatchNorm layer the optimiser trains, and how many its running statistics hold.
 
     The counter of batches is left out.

@@ -6,15 +6,13 @@ from bnlab.practice.exercises.task import Case, Task, mistake
 from bnlab.practice.exercises.tasks.data import eighths, far_from_zero, scales
 
 
-def stable_variance(x: np.ndarray) -> float:
+def stable_variance(x):
     """The biased variance of the values of x, shape (m,), also where their mean is far from 0 and x is float32."""
     mean = x.mean()
-    return ((x - mean) ** 2).mean()  # type: ignore[no-any-return]
+    return ((x - mean) ** 2).mean()
 
 
-def merge_statistics(
-    count_a: int, mean_a: np.ndarray, var_a: np.ndarray, count_b: int, mean_b: np.ndarray, var_b: np.ndarray
-) -> tuple[int, np.ndarray, np.ndarray]:
+def merge_statistics(count_a, mean_a, var_a, count_b, mean_b, var_b):
     """Count, mean and biased variance of two sets of values together, from those of each set (Chan et al. 1983).
 
     Means and variances have shape (c,). A set may be empty.
@@ -26,14 +24,7 @@ def merge_statistics(
     return count, mean, var
 
 
-def update_running_stats(
-    running_mean: np.ndarray,
-    running_var: np.ndarray,
-    batch_mean: np.ndarray,
-    batch_var: np.ndarray,
-    count: int,
-    momentum: float,
-) -> tuple[np.ndarray, np.ndarray]:
+def update_running_stats(running_mean, running_var, batch_mean, batch_var, count, momentum):
     """The running mean and variance after one more batch, as PyTorch keeps them; all have shape (c,).
 
     batch_var is the biased variance of the batch's count values per channel. Returns new arrays.
@@ -44,7 +35,7 @@ def update_running_stats(
     return new_mean, new_var
 
 
-def find_the_bug_ema(batch_vars: np.ndarray, momentum: float) -> np.ndarray:
+def find_the_bug_ema(batch_vars, momentum):
     """A running variance that is right from the first batch on: after it, it equals the first batch's variance.
 
     batch_vars has shape (batches, c); PyTorch's momentum. The result has shape (c,).
