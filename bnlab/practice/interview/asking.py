@@ -1,0 +1,189 @@
+"""Questions as a learner meets them: the prompt first, and each answer folded, in a notebook and in a terminal."""
+
+import difflib
+import html
+import re
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bnlab.practice.interview.bank import Question, questions, recalls
+
+WIDTH = 80
+PARTS = {
+    "short": "In 30 seconds",
+    "two_minutes": "In two minutes",
+    "whiteboard": "On the whiteboard",
+    "rubric": "What a full answer contains",
+    "red_flags": "Red flags, and why",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Asked:
+    """Questions to be answered aloud before their answers are unfolded.
+
+    Attributes:
+        questions: what is asked.
+    """
+
+    questions: tuple[Question, ...]
+
+    def answer(self, part: str = "short") -> None:
+        """Print one part of what there is to know.
+
+        Args:
+            part: "short", "two_minutes", "whiteboard", "rubric" or "red_flags".
+
+        Raises:
+            ValueError: another part.
+
+        Example:
+            >>> ask("largest-x-hat").answer("rubric")
+            What a full answer contains:
+            - the bound is the root of the count less one, whatever the outlier (3)
+            - why: the values add up to 0 and their squares to at most the count (2)
+            - two values per channel become +1 and -1 (2)
+        """
+        if part not in PARTS:
+            raise ValueError(f"expected one of {', '.join(PARTS)}, got {part!r}")
+        for question in self.questions:
+            print(f"{PARTS[part]}:\n{_text(question, part)}")  # noqa: T201 - asked for, in a terminal
+
+    def __repr__(self) -> str:
+        return "\n\n".join(_asked(question) for question in self.questions)
+
+    def _repr_html_(self) -> str:
+        return "".join(_card(question) for question in self.questions)
+
+
+@dataclass(frozen=True, repr=False)
+class Recall:
+    """Questions of earlier chapters, each with its short answer folded.
+
+    Attributes:
+        questions: what is asked.
+    """
+
+    questions: tuple[Question, ...]
+
+    def __repr__(self) -> str:
+        return "\n\n".join(_asked(question) for question in self.questions)
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            _fold(_inline(question.prompt), _paragraphs(question.answers.short) + _chapter(question))
+            for question in self.questions
+        )
+
+
+def ask(*ids: str) -> Asked:
+    """Questions of the bank, to be answered aloud before anything is unfolded.
+
+    Args:
+        *ids: at least one.
+
+    Returns:
+        An object that shows itself: folded in a notebook, by its method `answer` in a terminal.
+
+    Raises:
+        ValueError: no id, or one that no question has.
+
+    Example:
+        >>> ask("largest-x-hat")
+        How large can one normalised value be in a batch of m values per channel?
+        (Answer aloud, then: ask("largest-x-hat").answer("short"). There are also
+        "two_minutes", "whiteboard", "rubric" and "red_flags".)
+    """
+    if not ids:
+        raise ValueError("expected the id of a question, got none")
+    bank = questions()
+    for one in ids:
+        if one not in bank:
+            near = "".join(f"; did you mean {match!r}?" for match in difflib.get_close_matches(one, bank, n=1))
+            raise ValueError(f"expected the id of a question, got {one!r}{near}")
+    return Asked(tuple(bank[one] for one in ids))
+
+
+def recall(chapter: str) -> Recall:
+    """The three questions of earlier chapters that a chapter begins with.
+
+    Args:
+        chapter: its number, such as "03".
+
+    Returns:
+        An object that shows itself, with the short answers folded.
+
+    Raises:
+        ValueError: a chapter that recalls nothing.
+    """
+    known = recalls()
+    if chapter not in known:
+        raise ValueError(f"expected one of the chapters {', '.join(known)}, got {chapter!r}")
+    return Recall(known[chapter])
+
+
+# --- in a terminal
+
+
+def _asked(question: Question) -> str:
+    others = '"two_minutes", "whiteboard", "rubric" and "red_flags"'
+    hint = f'(Answer aloud, then: ask("{question.id}").answer("short"). There are also {others}.)'
+    return f"{_wrapped(question.prompt)}\n{_wrapped(hint)}"
+
+
+def _text(question: Question, part: str) -> str:
+    if part == "whiteboard":
+        return textwrap.indent(question.answers.whiteboard, "    ")
+    if part in {"rubric", "red_flags"}:
+        return "\n".join(_wrapped(f"- {item}", indent="  ") for item in _items(question, part))
+    return "\n\n".join(_wrapped(paragraph) for paragraph in _split(getattr(question.answers, part)))
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _items(question: Question, part: str) -> Iterable[str]:
+    if part == "rubric":
+        return [f"{one.point} ({one.weight})" for one in question.rubric]
+    return [f"“{one.says}” {one.why}" for one in question.red_flags]
+
+
+def _split(text: str) -> list[str]:
+    return re.split(r"\n+", text.strip())
+
+
+# --- in a notebook
+
+
+def _card(question: Question) -> str:
+    about = f"{question.topic.replace('-', ' ')}, {question.level}"
+    prompt = f"<p><strong>{_inline(question.prompt)}</strong> <small>({about})</small></p>"
+    folds = "".join(_fold(title, _body(question, part)) for part, title in PARTS.items())
+    style = "border-left: 4px solid #0072B2; padding: 0 0 0 1em; margin: 0 0 1.5em 0"
+    return f'<div style="{style}">{prompt}{folds}{_chapter(question)}</div>'
+
+
+def _body(question: Question, part: str) -> str:
+    if part == "whiteboard":
+        return f"<pre>{html.escape(question.answers.whiteboard)}</pre>"
+    if part in {"rubric", "red_flags"}:
+        return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in _items(question, part))}</ul>"
+    return _paragraphs(getattr(question.answers, part))
+
+
+def _chapter(question: Question) -> str:
+    return f'<p><small>Chapter <a href="{question.chapter}.ipynb">{question.chapter[:2]}</a></small></p>'
+
+
+def _fold(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>{body}</details>"
+
+
+def _paragraphs(text: str) -> str:
+    return "".join(f"<p>{_inline(paragraph)}</p>" for paragraph in _split(text))
+
+
+def _inline(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))

@@ -1,0 +1,18 @@
+"""What the answers state, run.
+
+A proof is a function whose keyword defaults are the constants that an answer states: numbers, axes, and yes or no. It
+returns whether the facts, computed by torch or by `bnlab.reference`, are those; with any one constant changed it
+returns False, and a test changes each.
+"""
+
+import inspect
+from collections.abc import Callable
+
+from bnlab.practice.interview.proofs import backward, definition, inference, mathematics
+
+PROOFS: dict[str, Callable[..., bool]] = {
+    name: function
+    for module in (backward, definition, inference, mathematics)
+    for name, function in vars(module).items()
+    if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+}

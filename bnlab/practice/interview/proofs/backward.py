@@ -1,0 +1,124 @@
+"""Proofs of answers on the backward pass."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def closed_form(*, mean_term: bool = True, x_hat_term: bool = True, gammas: int = 1, sum_of_dx: int = 0) -> bool:
+    """The gradient of the input by autograd, beside the formula, and its sum."""
+    dx, formula = _gradient_and_formula(mean_term=mean_term, x_hat_term=x_hat_term, gammas=gammas, training=True)
+    return torch.allclose(dx, formula) and math.isclose(dx.sum(), sum_of_dx, abs_tol=1e-9)
+
+
+def gradient_in_evaluation(*, mean_term: bool = False, x_hat_term: bool = False, gammas: int = 1) -> bool:
+    """The same in evaluation mode."""
+    dx, formula = _gradient_and_formula(mean_term=mean_term, x_hat_term=x_hat_term, gammas=gammas, training=False)
+    return torch.allclose(dx, formula)
+
+
+def affine_gradients(*, sums: bool = True, gamma_uses_x_hat: bool = True) -> bool:
+    """The gradients of gamma and beta by autograd, beside sums or means over the channel."""
+    layer = nn.BatchNorm1d(1, dtype=torch.float64)
+    x, grad_y = 3 + torch.randn(2, 8, 1, dtype=torch.float64)
+    x_hat = layer(x)  # since gamma is 1 and beta 0
+    x_hat.backward(grad_y)
+    products = torch.stack([grad_y * (x_hat.detach() if gamma_uses_x_hat else x), grad_y])
+    expected = products.sum((1, 2)) if sums else products.mean((1, 2))
+    found = [parameter.grad for parameter in layer.parameters()]
+    return torch.allclose(torch.cat([gradient for gradient in found if gradient is not None]), expected)
+
+
+def statistics_detached(*, true_gradient: int = 0, detached_over_gain: int = 1) -> bool:
+    """The gradient of a sum of outputs, with the statistics' share and without it."""
+    x = torch.randn(8, 1, dtype=torch.float64, requires_grad=True)
+    layer = nn.BatchNorm1d(1, dtype=torch.float64)
+    (true,) = torch.autograd.grad(layer(x).sum(), x)
+    gain = 1 / torch.sqrt(x.detach().var(correction=0) + layer.eps)
+    (detached,) = torch.autograd.grad(((x - x.detach().mean()) * gain).sum(), x)
+    zeros = torch.zeros_like(true)
+    return torch.allclose(true, zeros + true_gradient) and torch.allclose(detached, zeros + gain * detached_over_gain)
+
+
+def sum_hides_errors(
+    *,
+    upstream: int = 1,
+    grad_x: int = 0,
+    grad_gamma: int = 0,
+    wrong_sign_shows: bool = False,
+    missing_variance_term_shows: bool = False,
+    detached_statistics_show: bool = True,
+) -> bool:
+    """What a sum as the loss lets pass: right and wrong formulas for an upstream gradient of ones."""
+    layer = nn.BatchNorm1d(1, dtype=torch.float64)
+    x = torch.randn(8, 1, dtype=torch.float64, requires_grad=True)
+    y = layer(x)
+    y.retain_grad()
+    y.sum().backward()
+    x_hat, dy = y.detach(), torch.ones_like(x)
+    centred = dy - dy.mean()
+    wrong = (-(centred - x_hat * (dy * x_hat).mean()), centred, dy)
+    shows = [not torch.allclose(formula, torch.zeros_like(x)) for formula in wrong]
+    found = (y.grad, x.grad, layer.weight.grad)
+    stated = (upstream, grad_x, grad_gamma)
+    return all(
+        gradient is not None and torch.allclose(gradient, torch.full_like(gradient, number), atol=1e-9)
+        for gradient, number in zip(found, stated, strict=True)
+    ) and shows == [wrong_sign_shows, missing_variance_term_shows, detached_statistics_show]
+
+
+def weights_forget_their_scale(*, output_power: int = 0, gradient_power: int = -1, along_the_weights: int = 0) -> bool:
+    """How output and gradient go with the scale of the weights, as powers of it, and their product with the weights."""
+    layer = nn.BatchNorm1d(3, eps=1e-12, dtype=torch.float64)
+    x, grad_y = torch.randn(16, 5, dtype=torch.float64), torch.randn(16, 3, dtype=torch.float64)
+    weights = torch.randn(3, 5, dtype=torch.float64)
+
+    def output_and_gradient(scale: int) -> tuple[Tensor, Tensor]:
+        scaled = (scale * weights).requires_grad_()
+        y = layer(x @ scaled.T)
+        return y.detach(), torch.autograd.grad(y, scaled, grad_y)[0]
+
+    y, gradient = output_and_gradient(1)
+    y_scaled, gradient_scaled = output_and_gradient(4)
+    return (
+        torch.allclose(y_scaled, y * 4.0**output_power)
+        and torch.allclose(gradient_scaled, gradient * 4.0**gradient_power)
+        and math.isclose((weights * gradient).sum(), along_the_weights, abs_tol=1e-8)
+    )
+
+
+def directions_lost(*, lost: int = 2, share_at_two: int = 0, share_at_four: float = 0.5) -> bool:
+    """The rank of the Jacobian of the normalised values, and the share of a random gradient's energy that passes."""
+
+    def projection(count: int) -> Tensor:
+        x = torch.randn(count, 1, dtype=torch.float64)
+        layer = nn.BatchNorm1d(1, eps=1e-12, track_running_stats=False, dtype=torch.float64)
+        jacobian: Tensor = torch.func.jacrev(layer)(x)
+        return x.std(correction=0) * jacobian.reshape(count, count)
+
+    def share(count: int) -> float:
+        return (projection(count).square().sum() / count).item()  # E |P g|^2 / E |g|^2 for a random g
+
+    ranks = [int(torch.linalg.matrix_rank(projection(count), atol=1e-4)) for count in (3, 8, 32)]
+    return (
+        ranks == [count - lost for count in (3, 8, 32)]
+        and math.isclose(share(2), share_at_two, abs_tol=1e-6)
+        and math.isclose(share(4), share_at_four, rel_tol=1e-6)
+    )
+
+
+def _gradient_and_formula(*, mean_term: bool, x_hat_term: bool, gammas: int, training: bool) -> tuple[Tensor, Tensor]:
+    """What autograd says of torch's layer for an uneven upstream gradient, and what a formula with these terms says."""
+    layer = nn.BatchNorm1d(1, dtype=torch.float64)
+    nn.init.constant_(layer.weight, 3.0)
+    x = (5 + 2 * torch.randn(8, 1, dtype=torch.float64)).requires_grad_()
+    grad_y = torch.randn(8, 1, dtype=torch.float64)
+    layer.train(training)
+    y = layer(x)
+    (dx,) = torch.autograd.grad(y, x, grad_y)
+
+    x_hat = y.detach() / 3
+    var = x.detach().var(correction=0) if training else torch.ones(())
+    taken_out = mean_term * grad_y.mean() + x_hat_term * x_hat * (grad_y * x_hat).mean()
+    return dx, 3.0**gammas / torch.sqrt(var + layer.eps) * (grad_y - taken_out)

@@ -1,0 +1,84 @@
+"""Every proof holds, and fails as soon as one of the constants that it states is changed."""
+
+import inspect
+import re
+
+import pytest
+
+from bnlab.practice.interview import questions
+from bnlab.practice.interview.proofs import PROOFS
+
+CONSTANTS = {
+    name: {key: one.default for key, one in inspect.signature(proof).parameters.items()}
+    for name, proof in PROOFS.items()
+}
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def others(value):
+    """Constants that a wrong answer might have in place of this one."""
+    match value:
+        case bool():
+            return [not value]
+        case int():
+            return [value - 1, value + 1]
+        case float():
+            return [value * 0.8, value * 1.25]
+        case tuple():
+            return [value[:-1], (*value, 1)]
+    raise TypeError(f"no other value for {value!r}")
+
+
+CHANGES = [
+    pytest.param(name, {key: other}, id=f"{name}-{key}={other}")
+    for name, constants in CONSTANTS.items()
+    for key, value in constants.items()
+    for other in others(value)
+]
+
+
+def numbers(text):
+    return {float(found.replace(",", "")) for found in NUMBER.findall(text)}
+
+
+def said(question):
+    answers = question.answers
+    return f"{answers.short}\n{answers.two_minutes}\n{answers.whiteboard}"
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_a_proof_holds(name):
+    assert PROOFS[name]() is True
+
+
+@pytest.mark.parametrize(("name", "change"), CHANGES)
+def test_a_proof_fails_with_another_constant(name, change):
+    assert PROOFS[name](**change) is False
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_a_proof_states_constants_by_keyword(name):
+    kinds = {one.kind for one in inspect.signature(PROOFS[name]).parameters.values()}
+    assert kinds == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_every_proof_proves_an_answer():
+    assert set(PROOFS) == {question.proof for question in questions().values()} - {None}
+
+
+@pytest.mark.parametrize("question", [one for one in questions().values() if one.proof], ids=lambda one: one.id)
+def test_the_numbers_that_a_proof_states_are_those_that_the_answer_says(question):
+    stated = {value for value in CONSTANTS[question.proof].values() if type(value) in {int, float} and value >= 2}
+    stated |= {value for value in CONSTANTS[question.proof].values() if type(value) is float}
+    assert stated - numbers(said(question)) == set()
+
+
+@pytest.mark.parametrize("question", [one for one in questions().values() if not one.proof], ids=lambda one: one.id)
+def test_an_answer_without_a_proof_states_no_formula_and_no_number(question):
+    text = re.sub(r"\b(?:19|20)\d\d\b", "", said(question))  # years
+    assert re.findall(r"[^\s]*\d[^\s]*| [=≈<>] ", text) == []
+
+
+def test_an_unknown_kind_of_constant_is_not_passed_over():
+    with pytest.raises(TypeError, match="no other value"):
+        others("text")
