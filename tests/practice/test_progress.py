@@ -240,11 +240,11 @@ def test_killed_writers_leave_every_acknowledged_write(tmp_path):
     chance = random.Random(20150211)
     progress, hot = Progress(tmp_path), 0
     for kill in range(100):
-        writer = start(WRITE_FOREVER, tmp_path, str(kill))
-        acknowledged = writer.stdout.readline()
-        time.sleep(chance.uniform(0, 0.02))
-        os.kill(writer.pid, signal.SIGKILL)
-        acknowledged += writer.communicate(timeout=60)[0]
+        with start(WRITE_FOREVER, tmp_path, str(kill)) as writer:
+            acknowledged = writer.stdout.readline()
+            time.sleep(chance.uniform(0, 0.02))
+            os.kill(writer.pid, signal.SIGKILL)
+            acknowledged += writer.stdout.read()
         hot += (tmp_path / "progress.sqlite-journal").exists()
 
         expected = [f"{kill} {number}" for number in acknowledged.split()]
