@@ -4,18 +4,15 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from bnlab.practice.exercises.diagnosis import Found, agree, check_dtypes, close, diagnose, expected
+from bnlab.practice.exercises.diagnosis import Found, agree, check_dtypes, diagnose, expected
+from bnlab.practice.exercises.evidence import evidence
 from bnlab.practice.exercises.misconceptions import MISCONCEPTIONS
 from bnlab.practice.exercises.progress import Progress
-from bnlab.practice.exercises.running import Fault, Outcome, run
+from bnlab.practice.exercises.running import Fault, run
 from bnlab.practice.exercises.source import is_stub, source_of
-from bnlab.practice.exercises.task import Case, Task
+from bnlab.practice.exercises.task import Task, edited
 from bnlab.practice.exercises.tasks import task_of
 from bnlab.practice.exercises.verdict import Verdict
-
-SMALL = 12  # values that a message prints whole
 
 
 def check(task: str, attempt: Any) -> Verdict:
@@ -57,22 +54,19 @@ def _judged(task: Task, attempt: Callable[..., Any]) -> Verdict:
         check_dtypes(task, outcomes)
     except Fault as fault:
         return _not_yet(task, [fault.misconception], [fault.message, *_explained(fault.misconception)])
-    triples = enumerate(zip(task.cases, outcomes, expected(task), strict=True))
-    differing = [number for number, (case, ours, right) in triples if not agree(case, ours, right)]
-    if not differing:
+    if all(map(agree, task.cases, outcomes, expected(task))):
         return Verdict(passed=True, attempted=True, misconception=None, message=task.after, task=task.id)
-
-    first = differing[0]
-    evidence = _evidence(task.cases[first], outcomes[first], expected(task)[first])
-    agreeing = len(task.cases) - len(differing)
-    if agreeing:
-        evidence[0] = f"On {agreeing} of {len(task.cases)} inputs yours agrees. {evidence[0]}"
+    shown = evidence(task, outcomes)
     found = diagnose(task, outcomes)
     if found is not None:
-        return _not_yet(task, list(found.ids), [*_line_of(task, found), *_explained(*found.ids), *evidence])
-    shapes_fit = all(outcomes[first][name].shape == right.shape for name, right in expected(task)[first].items())
+        return _not_yet(task, list(found.ids), [*_lines_of(task, found), *_explained(*found.ids), *shown])
+    shapes_fit = all(
+        ours[name].shape == right[name].shape
+        for ours, right in zip(outcomes, expected(task), strict=True)
+        for name in right
+    )
     named = [] if shapes_fit else ["wrong-shape"]
-    return _not_yet(task, named, [*evidence, *_explained(*named)])
+    return _not_yet(task, named, [*shown, *_explained(*named)])
 
 
 def _not_attempted(task: Task) -> Verdict:
@@ -101,64 +95,12 @@ def _explained(*ids: str | None) -> list[str]:
     return paragraphs
 
 
-def _line_of(task: Task, found: Found) -> list[str]:
-    """The lines that give the learner's numbers: those in which the mistake differs from the solution."""
-    if not found.mistakes:
-        return []
+def _lines_of(task: Task, found: Found) -> list[str]:
+    """The code that gives the learner's numbers: the lines in which the mistake differs from the solution."""
     wrong = task.source
     for one in found.mistakes:
-        for old, new in one.edits:
-            wrong = wrong.replace(old, new)
-    right = {line.strip() for line in task.source.splitlines()}
-    lines = [line.strip() for line in wrong.splitlines() if line.strip() and line.strip() not in right]
-    if not lines:
-        return []
-    return ["Your numbers are those of this code:", "\n".join(f"    {line}" for line in lines)]
-
-
-def _evidence(case: Case, ours: Outcome, right: Outcome) -> list[str]:
-    """What came and what was expected on one case, with a word about which part is off."""
-    off = [name for name in right if not close(case, ours[name], right[name])]
-    fine = [name for name in right if name not in off]
-    name = off[0]
-    said = f"On “{case.name}”" + (f", {_names(fine)} as expected, but" if fine else "")
-    came, wanted = ours[name], right[name]
-    if came.shape != wanted.shape:
-        return [f"{said} `{name}` has the shape {came.shape}; expected was {wanted.shape}."]
-    if wanted.size <= SMALL:
-        values = f"    came      {_values(came)}\n    expected  {_values(wanted)}"
-        inputs = [f"    {_values(a)}" for a in case.arguments[:1] if isinstance(a, np.ndarray) and a.size <= SMALL]
-        of_input = ["The input was", *inputs] if inputs else []
-        return [f"{said} `{name}` differs{_part(case, came, wanted)}.", values, *of_input]
-    distance = np.abs(np.where(np.isfinite(came), came, np.inf) - wanted)
-    place = np.unravel_index(int(np.argmax(distance)), wanted.shape)
-    index = ", ".join(str(int(i)) for i in place)
-    worst = f"most at [{index}], where {came[place]:.6g} came and {wanted[place]:.6g} was expected"
-    return [f"{said} `{name}` differs{_part(case, came, wanted)}, {worst}."]
-
-
-def _part(case: Case, came: np.ndarray, wanted: np.ndarray) -> str:
-    """Which part is off: one channel, a constant factor, a constant distance, the sign."""
-    if not np.isfinite(came).all():
-        return ": it holds numbers that are not finite"
-    if close(case, came, -wanted):
-        return " in its sign"
-    with np.errstate(all="ignore"):
-        ratio = (came / wanted)[wanted != 0]
-    if ratio.size > 1 and np.allclose(ratio, ratio[0], rtol=1e-4):
-        return f" by the factor {ratio[0]:.6g}"
-    if wanted.size > 1 and np.ptp(came - wanted) < 1e-6 * max(1.0, float(np.abs(came - wanted).max())):
-        return f" by {(came - wanted).flat[0]:.6g} everywhere"
-    if wanted.ndim > 1 and wanted.shape[1] > 1:
-        channels = [c for c in range(wanted.shape[1]) if not close(case, came[:, c], wanted[:, c])]
-        if len(channels) == 1:
-            return f" in channel {channels[0]} only"
-    return ""
-
-
-def _names(names: list[str]) -> str:
-    return f"`{names[0]}` is" if len(names) == 1 else " and ".join(f"`{name}`" for name in names) + " are"
-
-
-def _values(array: np.ndarray) -> str:
-    return str(np.array2string(array, precision=4, suppress_small=True, separator=", ").replace("\n", " "))
+        wrong = edited(wrong, one)
+    lines = [line.strip() for line in wrong.splitlines()]
+    right = {line.strip() for line in task.source.splitlines()} | {"pass"}
+    changed = [f"    {line}" for line in lines if line not in right]
+    return ["Your numbers are those of this code:", "\n".join(changed)] if changed else []

@@ -22,9 +22,9 @@ INFERENCE = "chapter 05"
 
 MISCONCEPTIONS = {
     "eps-outside-sqrt": Misconception(
-        "Epsilon is added to the standard deviation, after the root. Batch norm divides by `sqrt(var + eps)`: it is "
-        "added to the *variance*. On healthy channels nobody can tell the two apart; on one that hardly varies yours "
-        "amplifies noise to full size, while batch norm keeps it quiet.",
+        "Epsilon is added to the standard deviation, after the root. Batch norm divides by `sqrt(var + eps)`: epsilon "
+        "is added to the *variance*. On healthy channels nobody can tell the two apart; on one that hardly varies "
+        "yours amplifies noise to full size, while batch norm keeps it quiet.",
         FORWARD,
     ),
     "eps-missing": Misconception(
@@ -233,7 +233,9 @@ MISCONCEPTIONS = {
         ),
         "",
     ),
-    "raises": Misconception("The arguments are those of the stub, in its order.", ""),
+    "raises": Misconception(
+        "Print the shapes on the way to that line. The arguments come in the order of the stub.", ""
+    ),
     "too-slow": Misconception(
         "A loop that never ends? The arrays are small: a right answer takes milliseconds, with Python loops too.", ""
     ),

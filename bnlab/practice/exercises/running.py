@@ -67,7 +67,7 @@ def outcome(task: Task, attempt: Callable[..., Any], case: Case, copied: Callabl
         given = [_copy(argument, copied) for argument in case.arguments]
         positional, by_name = _bound(task, attempt, given)
         results = attempt(*positional, **by_name)
-        for name, before, after in zip(_parameters(task), case.arguments, given, strict=True):
+        for name, before, after in zip(parameters(task), case.arguments, given, strict=True):
             if not _same(before, after):
                 raise Fault("mutates-input", f"After the call on “{case.name}”, `{name}` holds other values.")
         return _named(task, results, case)
@@ -131,20 +131,26 @@ def _same(before: Any, after: Any) -> bool:
     return bool(np.array_equal(np.asarray(before), np.asarray(after), equal_nan=True))
 
 
-def _parameters(task: Task) -> list[str]:
+def parameters(task: Task) -> list[str]:
+    """The names of the solution's parameters."""
     return list(inspect.signature(task.solution).parameters)
 
 
 def _bound(task: Task, attempt: Callable[..., Any], given: list[Any]) -> tuple[list[Any], dict[str, Any]]:
     """By position as far as the attempt allows it, the rest by name: the learner's names need not be ours."""
     try:
-        parameters = inspect.signature(attempt).parameters.values()
+        theirs = inspect.signature(attempt).parameters.values()
     except ValueError:  # a built-in
         return given, {}
-    by_position = sum(p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD} for p in parameters)
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        by_position = len(given)
-    return given[:by_position], dict(zip(_parameters(task)[by_position:], given[by_position:], strict=True))
+    kinds = [parameter.kind for parameter in theirs]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return given, {}
+    count = sum(kind in {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD} for kind in kinds)
+    only_by_name = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}
+    if count < len(given) and not only_by_name & set(kinds):
+        names = ", ".join(parameters(task))
+        raise Fault("raises", f"Your function takes {count} arguments where {len(given)} were expected: {names}.")
+    return given[:count], dict(zip(parameters(task)[count:], given[count:], strict=True))
 
 
 def _in_words(error: Exception) -> str:
