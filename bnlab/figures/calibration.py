@@ -35,7 +35,7 @@ def calibration_curve(confidence: Num[np.ndarray, " n"], right: Bool[np.ndarray,
         raise ValueError(f"expected one confidence for each answer, got shapes {confidence.shape} and {right.shape}")
     if not ((confidence >= 0) & (confidence <= 100)).all():
         raise ValueError(f"expected confidences from 0 to 100, got {confidence.min()} to {confidence.max()}")
-    figure, axes = new_figure(title=_finding(confidence, right), width=5.6, height=4.6)
+    figure, axes = new_figure(title=_finding(confidence, right), width=5.6, height=4.8)
     ax = axes.item()
     ax.plot([0, 100], [0, 100], ":", color=COLOURS["theory"], linewidth=1.2, label="as sure as right")
     group_of = np.digitize(confidence, GROUPS)
@@ -51,7 +51,7 @@ def calibration_curve(confidence: Num[np.ndarray, " n"], right: Bool[np.ndarray,
         count = f"{right[group].sum()} of {group.sum()}"
         ax.annotate(count, (x, y), xytext=(-6, 0), textcoords="offset points", ha="right", va="center")
     ax.set(xlabel="how sure, % (mean of each group)", ylabel="right, %", xlim=(0, 104), ylim=(-4, 104))
-    ax.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=2)  # the data may lie anywhere
     return figure
 
 

@@ -322,6 +322,24 @@ def test_a_newer_versions_file_is_set_aside_with_a_message(begun):
     assert list(begun.summary()) == ["new"]
 
 
+def test_a_newer_versions_file_stays_while_somebody_writes_to_it(begun, monkeypatch):
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
+    ask(begun.path, "PRAGMA user_version = 99")
+    with closing(sqlite3.connect(begun.path, isolation_level=None)) as newer:
+        newer.execute("BEGIN IMMEDIATE")
+        assert begun.summary() == {}
+        assert "database is locked" in begun.notice
+        assert set_aside(begun.path.parent) == []
+        newer.execute("COMMIT")
+
+
+def test_text_that_was_damaged_is_read_as_far_as_it_can_be(begun):
+    with closing(sqlite3.connect(begun.path)) as store:
+        store.execute("UPDATE attempts SET source = CAST(x'61ff62' AS TEXT)")
+        store.commit()
+    assert [attempt.source for attempt in begun.attempts("begun")] == ["a\ufffdb"]
+
+
 def test_the_journal_of_a_damaged_file_is_set_aside_with_it(begun):
     begun.path.write_bytes(NOT_A_DATABASE)
     Path(f"{begun.path}-journal").write_bytes(b"a journal")
