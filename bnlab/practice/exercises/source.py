@@ -8,6 +8,8 @@ from typing import Any
 
 from bnlab.practice.exercises.task import Task
 
+NO_ARGUMENTS = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+
 
 def source_of(attempt: Any) -> str | None:
     """The text of a function or class; None where there is none to read, as where it was typed at a prompt."""
@@ -33,7 +35,7 @@ def _source_of_class(attempt: type) -> str | None:
 
 
 def is_stub(source: str, task: Task) -> bool:
-    """Whether the learner's code is still the stub, whatever its name, layout, comments and annotations."""
+    """Whether the learner's code is still the stub, whatever its names, layout and comments."""
     try:
         ours, stub = (_Bare().visit(ast.parse(text)).body for text in (source, task.stub))
     except SyntaxError:  # a lambda in the middle of an expression
@@ -42,19 +44,15 @@ def is_stub(source: str, task: Task) -> bool:
 
 
 class _Bare(ast.NodeTransformer):
-    """Leaves of a definition what it does: no name, docstring or annotation, and `...` for all that does nothing."""
+    """Leaves of a definition what it does: no names and docstrings, and `...` for all that does nothing."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns, node.body = None, self._bare(node)
+        node.args, node.returns, node.body = NO_ARGUMENTS, None, self._bare(node)
         return self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         node.name, node.body = "", self._bare(node)
         return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
 
     def _bare(self, node: ast.FunctionDef | ast.ClassDef) -> list[ast.stmt]:
         if isinstance(node, ast.FunctionDef) and node.name != "__init__":
