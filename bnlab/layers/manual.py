@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bnlab.layers import elementary
-from bnlab.layers.elementary import batch_statistics, per_channel, statistics_dtype
+from bnlab.layers.elementary import per_channel, statistics_dtype
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 
@@ -68,7 +68,10 @@ class NormaliseByBatch(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         """Output, mean and biased variance of the batch."""
-        return elementary.normalise_by_batch(x, weight, bias, eps)
+        x_hat, mean, var, _ = _standardise(x, eps)
+        y = x_hat if weight is None else x_hat * per_channel(weight, x_hat)
+        y = y if bias is None else y + per_channel(bias, x_hat)
+        return y.to(x.dtype), mean, var
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -79,23 +82,20 @@ class NormaliseByBatch(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor, *_: Any) -> Gradients:
+    def backward(ctx: Any, grad_y: Tensor, *_statistics: Any) -> Gradients:
         """Gradients of x, weight and bias."""
         x, weight = ctx.saved_tensors
         _, of_weight, of_bias, _ = ctx.needs_input_grad
-        wide, grad_y = (tensor.to(statistics_dtype(x.dtype)) for tensor in (x, grad_y))
-        mean, var = batch_statistics(wide)
-        inv_std = torch.rsqrt(var + ctx.eps)
-        x_hat = (wide - per_channel(mean, wide)) * per_channel(inv_std, wide)
+        x_hat, _, _, inv_std = _standardise(x, ctx.eps)
+        grad_y = grad_y.to(x_hat.dtype)
 
-        axes = (0, *range(2, x.ndim))
-        count = max(x.numel() // x.shape[1], 1)  # of an empty batch every sum is 0
+        axes, count = _axes_and_count(x)
         grad_bias = grad_y.sum(axes)
         grad_weight = (grad_y * x_hat).sum(axes)
-        along_one = per_channel(grad_bias / count, wide)
-        along_x_hat = per_channel(grad_weight / count, wide) * x_hat
+        along_one = per_channel(grad_bias / count, x_hat)
+        along_x_hat = per_channel(grad_weight / count, x_hat) * x_hat
         gain = inv_std if weight is None else inv_std * weight
-        grad_x = per_channel(gain, wide) * (grad_y - along_one - along_x_hat)
+        grad_x = per_channel(gain, x_hat) * (grad_y - along_one - along_x_hat)
         return grad_x, grad_weight if of_weight else None, grad_bias if of_bias else None, None
 
 
@@ -126,12 +126,28 @@ class NormaliseBy(torch.autograd.Function):
         x, mean, var, weight = ctx.saved_tensors
         _, _, _, of_weight, of_bias, _ = ctx.needs_input_grad
         wide, grad_y = (tensor.to(statistics_dtype(x.dtype)) for tensor in (x, grad_y))
+        centred = wide - per_channel(mean, wide)
         inv_std = torch.rsqrt(var.to(wide.dtype) + ctx.eps)
-        x_hat = (wide - per_channel(mean, wide)) * per_channel(inv_std, wide)
 
-        axes = (0, *range(2, x.ndim))
+        axes, _ = _axes_and_count(x)
         gain = inv_std if weight is None else inv_std * weight
         grad_bias = grad_y.sum(axes)
-        grad_weight = (grad_y * x_hat).sum(axes)
+        grad_weight = (grad_y * centred).sum(axes) * inv_std
         grad_x = per_channel(gain, wide) * grad_y
         return grad_x, None, None, grad_weight if of_weight else None, grad_bias if of_bias else None, None
+
+
+def _standardise(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x_hat, mean, biased variance and inv_std: what the forward pass needs, and the backward pass again."""
+    axes, count = _axes_and_count(x)
+    wide = x.to(statistics_dtype(x.dtype))
+    mean = wide.sum(axes) / count
+    centred = wide - per_channel(mean, wide)
+    var = centred.square().sum(axes) / count
+    inv_std = torch.rsqrt(var + eps)
+    return centred * per_channel(inv_std, wide), mean, var, inv_std
+
+
+def _axes_and_count(x: Tensor) -> tuple[tuple[int, ...], int]:
+    """The axes that a channel's values lie along, and how many values; 1 if there are none, and every sum is 0."""
+    return (0, *range(2, x.ndim)), max(x.numel() // x.shape[1], 1)

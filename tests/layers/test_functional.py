@@ -142,12 +142,13 @@ def test_output_keeps_only_the_sign_of_a_scale_when_eps_is_scaled_too(x, scale, 
     assert_allclose(scaled, sign * y, atol=1e-7)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @few_examples
-@given(normal_floats(-1e4, 1e4, width=32), normal_floats(-3, 3), st.integers(2, 600))
-def test_a_constant_channel_gives_its_shift(value, gamma, count):
+@given(value=normal_floats(-1e4, 1e4, width=32), gamma=normal_floats(-3, 3), count=st.integers(2, 600))
+def test_a_constant_channel_gives_its_shift(backend, value, gamma, count):
     x = torch.full((count, 1), value, dtype=torch.float32)
     weight, bias = torch.tensor([gamma], dtype=torch.float32), torch.tensor([0.5])
-    y = batch_norm(x, None, None, weight, bias, training=True)
+    y = batch_norm(x, None, None, weight, bias, training=True, backend=backend)
     rounding = (
         abs(gamma) * count * np.spacing(np.float32(abs(value))) / 1e-5**0.5
     )  # of the mean, times the largest gain
@@ -208,11 +209,11 @@ def test_running_statistics_take_no_part_in_the_graph(backend):
 
 @pytest.mark.parametrize("offset", [1e3, 1e4])
 @pytest.mark.parametrize("shape", [(512, 4), (8, 4, 24, 24)], ids=["rank_2", "rank_4"])
-def test_a_large_mean_costs_no_more_than_its_own_rounding(rng, offset, shape):
+def test_a_large_mean_costs_no_more_than_its_own_rounding(rng, offset, shape, backend):
     x = torch.tensor(rng.normal(offset, 1.0, size=shape), dtype=torch.float32)
     running = [torch.zeros(4), torch.zeros(4)]
     expected_running = [torch.zeros(4).double(), torch.zeros(4).double()]
-    y = batch_norm(x, *running, training=True, momentum=1.0)
+    y = batch_norm(x, *running, training=True, momentum=1.0, backend=backend)
     expected = batch_norm(x.double(), *expected_running, training=True, momentum=1.0)
     assert_allclose(y, expected, atol=2 * np.spacing(np.float32(offset)), rtol=0)  # the mean is one float32
     for got, truth in zip(running, expected_running, strict=True):
