@@ -105,6 +105,14 @@ def test_every_question_makes_well_formed_html():
         assert shown(Asked((question,))).open == []
 
 
+def test_a_card_ends_with_its_chapter_its_follow_ups_and_its_source():
+    one = questions()["biased-or-unbiased"]
+    further = " or ".join(f'ask("{follow_up}")' for follow_up in one.follow_ups)
+    end = f"Chapter 03. An interviewer may go on with {further}. Source: {one.source}."
+    assert shown(ask(one.id)).visible.endswith(end)
+    assert shown(Asked((HOSTILE,))).visible.endswith("Chapter 03.")
+
+
 def test_several_questions_stand_one_under_another():
     page = shown(ask("eps-placement", "derive-dx"))
     positions = [page.visible.index(questions()[one].prompt) for one in ("eps-placement", "derive-dx")]

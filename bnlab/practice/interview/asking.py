@@ -72,7 +72,7 @@ class Recall:
 
     def _repr_html_(self) -> str:
         return "".join(
-            _fold(_inline(question.prompt), _paragraphs(question.answers.short) + _chapter(question))
+            _fold(_inline(question.prompt), f"{_paragraphs(question.answers.short)}<p>{_chapter(question)}</p>")
             for question in self.questions
         )
 
@@ -162,7 +162,7 @@ def _card(question: Question) -> str:
     prompt = f"<p><strong>{_inline(question.prompt)}</strong> <small>({about})</small></p>"
     folds = "".join(_fold(title, _body(question, part)) for part, title in PARTS.items())
     style = "border-left: 4px solid #0072B2; padding: 0 0 0 1em; margin: 0 0 1.5em 0"
-    return f'<div style="{style}">{prompt}{folds}{_chapter(question)}</div>'
+    return f'<div style="{style}">{prompt}{folds}{_about(question)}</div>'
 
 
 def _body(question: Question, part: str) -> str:
@@ -173,12 +173,22 @@ def _body(question: Question, part: str) -> str:
     return _paragraphs(getattr(question.answers, part))
 
 
+def _about(question: Question) -> str:
+    further = " or ".join(f"<code>ask(&quot;{one}&quot;)</code>" for one in question.follow_ups)
+    lines = [
+        _chapter(question),
+        f"An interviewer may go on with {further}." if further else "",
+        f"Source: {html.escape(question.source)}." if question.source else "",
+    ]
+    return f"<p><small>{' '.join(line for line in lines if line)}</small></p>"
+
+
 def _chapter(question: Question) -> str:
-    return f'<p><small>Chapter <a href="{question.chapter}.ipynb">{question.chapter[:2]}</a></small></p>'
+    return f'Chapter <a href="{question.chapter}.ipynb">{question.chapter[:2]}</a>.'
 
 
 def _fold(title: str, body: str) -> str:
-    return f"<details><summary>{title}</summary>{body}</details>"
+    return f'<details style="padding: 0.2em 0"><summary>{title}</summary>{body}</details>'
 
 
 def _paragraphs(text: str) -> str:
