@@ -69,7 +69,7 @@ for offset in (1e3, 0.0):
     if torch.is_grad_enabled():
         pairs = (compiled, module), (eager, eager)
         found, expected = (torch.autograd.grad(f(x).pow(3).sum(), owner.weight) for f, owner in pairs)
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=100 * rounding)  # 8 values, with slopes up to a dozen
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=100 * rounding)  # 8 values, slopes to a dozen
 """
 
 
