@@ -67,8 +67,8 @@ class Result:
         """What running statistics cost at the learning rate of this position: recalibrated minus running, paired."""
         return np.asarray(self.recalibrated[rate][:, None] - self.running[rate])
 
-    def staleness(self, rate: int) -> Float[np.ndarray, "steps momenta seeds"]:
-        """The part of the gap that is left without the start: recalibrated minus corrected, paired."""
+    def gap_without_start(self, rate: int) -> Float[np.ndarray, "steps momenta seeds"]:
+        """What is left of the gap once the start is taken out: recalibrated minus corrected, paired."""
         return np.asarray(self.recalibrated[rate][:, None] - self.corrected[rate])
 
 

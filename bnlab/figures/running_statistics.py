@@ -28,7 +28,7 @@ def evaluation_by_momentum(result: Result, rate: int, *, title: str) -> Figure:
         for column, seeds in enumerate(result.running[rate, panel]):
             _seeds(ax, column - 0.22, seeds, "batch_norm", "running statistics")
         for column, seeds in enumerate(result.corrected[rate, panel]):
-            _seeds(ax, column + 0.22, seeds, "no_norm", "without their start")
+            _seeds(ax, column + 0.22, seeds, "averaged", "without their start")
         _seeds(ax, len(columns) - 1, ceiling, "output", "recalibrated")
         ax.set_xticks(range(len(columns)), columns, rotation=35)
         ax.grid(visible=False, axis="x")

@@ -209,13 +209,13 @@ assert np.median(shallow.accuracy["no_norm"][1]) > np.median(result.accuracy["no
 # A claim names the network, the data, the number of seeds, what was held equal, and what was found, also where the
 # effect did not show. Every number in the text is printed by the cell above it, and every *takeaway* is checked
 # against that number when the notebook runs: were it no longer true, the cell would fail, and so would the project's
-# tests. Functions that you did not write yourself can be read on the spot. This is the one that trained the 70
-# networks:
+# tests. Functions that you did not write yourself can be read on the spot. These two trained the
+# 70 networks:
 
 # %%
-from bnlab.experiments.training import train_ensemble
+from bnlab.experiments.training import sgd_steps, train_ensemble
 
-show(train_ensemble)
+show(train_ensemble, sgd_steps)
 
 # %% [markdown]
 # ## Your machine
@@ -237,16 +237,17 @@ found
 # | [00 Start here](00_start_here.ipynb) | What is batch norm, and how does it improve performance? | 20 |
 # | [01 Definition](01_definition.ipynb) | What exactly is computed, over which axes, with which parameters? | 35 |
 # | [03 Mechanism: forward](03_mechanism_forward.ipynb) | What does each line do, and where does it go wrong? | 40 |
+# | [05 Mechanism: inference](05_mechanism_inference.ipynb) | Which statistics serve, and when are they wrong? | 40 |
 #
 # Two aids lie beside them: the [cheat sheet](../notebooks/aids/cheatsheet.md), one page to print, and the
 # [notation](../notebooks/aids/notation.md), which names every symbol. Choose your track:
 #
 # | you want to | read |
 # |---|---|
-# | study it all | 00, 01, 03, with every "your turn" |
+# | study it all | 00, 01, 03, 05, with every "your turn" |
 # | pass an interview tomorrow | the answer, until you can say it; each "say it in an interview"; the cheat sheet |
-# | use it as an engineer | 00; the axes, parameters and buffers in 01; epsilon, divisor and float32 in 03 |
-# | question it as a researcher | 00; what it is not, in 01; what gamma and beta can undo, in 03 |
+# | use it as an engineer | 00; axes, parameters and buffers in 01; epsilon and float32 in 03; momentum and eval in 05 |
+# | question it as a researcher | 00; what it is not, in 01; what gamma and beta can undo, in 03; the study in 05 |
 # | decide about it as a manager, in 10 minutes | 00 (Run, Run All Cells): the answer, the picture, the price |
 
 # %% [markdown]

@@ -62,7 +62,7 @@ def test_the_gap_is_recalibrated_minus_running_for_the_same_network():
     recalibrated = np.array([[[0.9, 0.9]], [[0.5, 0.6]]])
     result = study.Result(config, np.zeros((2, 2)), running, running / 2, recalibrated)
     assert result.gap(1) == pytest.approx(np.array([[[0.4, 0.4], [0.0, 0.2]]]))
-    assert result.staleness(1) == pytest.approx(np.array([[[0.45, 0.5], [0.25, 0.4]]]))
+    assert result.gap_without_start(1) == pytest.approx(np.array([[[0.45, 0.5], [0.25, 0.4]]]))
 
 
 def test_an_average_without_its_start_has_that_of_the_batches_alone(rng):
@@ -77,8 +77,8 @@ def test_an_average_without_its_start_has_that_of_the_batches_alone(rng):
 
 
 def test_without_its_start_a_slow_average_is_nearer_and_a_fast_one_the_same(result):
-    assert (result.staleness(1)[0, 0] < result.gap(1)[0, 0]).all()
-    assert result.staleness(1)[1, 1] == pytest.approx(result.gap(1)[1, 1], abs=0.005)
+    assert (result.gap_without_start(1)[0, 0] < result.gap(1)[0, 0]).all()
+    assert result.gap_without_start(1)[1, 1] == pytest.approx(result.gap(1)[1, 1], abs=0.005)
 
 
 def test_the_best_rate_is_chosen_on_validation_data():

@@ -5,7 +5,7 @@ from bnlab.experiments.running_statistics import Config, Result
 from bnlab.figures.running_statistics import evaluation_by_momentum
 from bnlab.figures.style import COLOURS
 
-ROLES = {"running": "batch_norm", "corrected": "no_norm", "recalibrated": "output"}
+ROLES = {"running": "batch_norm", "corrected": "averaged", "recalibrated": "output"}
 
 
 @pytest.fixture
