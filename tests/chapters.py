@@ -166,6 +166,18 @@ def definitions(trees):
     return [node.name for node in defined if id(node) not in inner]
 
 
+def handed_to_check(trees):
+    """The variables that `check` is given: the exercise compares them."""
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        name
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "check"
+        for argument in call.args
+        for name in variables(argument)
+    }
+
+
 def taught_by_the_package(trees):
     """The variables that importing a room which teaches something brings in."""
     found = set()

@@ -143,10 +143,13 @@ def forbidden_names(chapter):
 
 
 def definitions_are_compared(chapter):
-    """What is defined here, or what it returned, meets what the package teaches in an assert or a takeaway."""
+    """What is defined here, or what it returned, meets what the package teaches in an assert, a takeaway or a check."""
     evidence = [ask.variables(test) for test in ask.evidence_in(chapter.trees)]
     theirs = ask.derived(ask.taught_by_the_package(chapter.trees), chapter.trees)
-    ours = {name: ask.derived({name}, chapter.trees) for name in ask.definitions(chapter.trees)}
+    ours = {
+        name: ask.derived({name}, chapter.trees)
+        for name in set(ask.definitions(chapter.trees)) - ask.handed_to_check(chapter.trees)
+    }
     return [
         f"{name} is defined but not compared with bnlab in an assert or a takeaway"
         for name, own in ours.items()
