@@ -68,7 +68,7 @@ def predict(id: str, choice: str | None = None, confidence: int | None = None) -
     prediction = _prediction(id)
     if choice is None and confidence is None:
         return _asked(prediction)
-    if choice not in prediction.choices:
+    if choice not in list(prediction.choices):
         raise ValueError(f"choice must be one of {', '.join(prediction.choices)}, got {choice!r}")
     if type(confidence) is not int or not prediction.guess <= confidence <= 100:
         raise ValueError(f"confidence must be a whole percentage from {prediction.guess} to 100, got {confidence!r}")
@@ -160,16 +160,13 @@ def _checked(name: str, record: Any) -> Prediction:
     for field in ("question", "why"):
         if not (isinstance(record[field], str) and record[field].strip()):
             raise ValueError(f"{where}: expected text as {field}, got {record[field]!r}")
-    if (
-        not isinstance(choices, dict)
-        or len(choices) < 2
-        or "".join(map(str, choices)) != ascii_lowercase[: len(choices)]
-    ):
+    letters = list(choices) if isinstance(choices, dict) else []
+    if len(letters) < 2 or letters != list(ascii_lowercase[: len(letters)]):
         raise ValueError(f"{where}: expected two or more choices a, b, ..., got {choices!r}")
     for letter, text in choices.items():
         if not (isinstance(text, str) and 0 < len(text) <= LONGEST_CHOICE and text.isprintable()):
             raise ValueError(f"{where}: expected a line of at most {LONGEST_CHOICE} letters as {letter}, got {text!r}")
-    if prediction.answer not in choices:
+    if prediction.answer not in letters:
         raise ValueError(f"{where}: expected one of the choices as answer, got {prediction.answer!r}")
     return prediction
 

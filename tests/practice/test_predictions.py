@@ -1,0 +1,264 @@
+import html
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from bnlab.practice.exercises import predictions
+from bnlab.practice.exercises.predictions import (
+    Prediction,
+    calibration,
+    package_predictions,
+    predict,
+    read_predictions,
+    reveal,
+)
+from bnlab.practice.exercises.progress import Progress
+from bnlab.reference import batch_norm_forward
+
+ID = "variance-equal-to-eps"  # of four choices; b is right
+CHOICES = {"a": "about 1", "b": "about 0.7", "c": "about 0.5", "d": "about 0"}
+RECORD = """
+- id: sum-of-two
+  question: How much is one and one?
+  choices:
+    a: one
+    b: two
+    c: three
+  answer: b
+  why: Because <b>one</b> & one are two.
+"""
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    """The learner's data directory, which does not exist yet."""
+    monkeypatch.setenv("BNLAB_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(**contents):
+        for name, content in contents.items():
+            (tmp_path / f"{name}.yaml").write_text(content, encoding="utf-8")
+        return list(tmp_path.glob("*.yaml"))
+
+    return written
+
+
+def both(shown):
+    return repr(shown), shown._repr_html_()
+
+
+# --- asking
+
+
+def test_a_prediction_asks_with_all_its_choices_and_how_to_commit():
+    for text in both(predict(ID)):
+        assert "as large as" in text
+        assert all(f"{letter}  {words}" in text for letter, words in CHOICES.items())
+        assert f'predict("{ID}", choice, confidence)' in html.unescape(text)
+        assert "from 25 (a guess) to 100" in text
+
+
+def test_asking_says_the_same_after_a_commitment_and_leaves_no_trace(data):
+    before = both(predict(ID))
+    assert not data.exists()
+    predict(ID, "b", 70)
+    assert both(predict(ID)) == before
+
+
+@pytest.mark.parametrize("id_", list(package_predictions()))
+def test_asking_does_not_give_the_answer_away(id_):
+    for text in both(predict(id_)):
+        assert "answer" not in text
+        assert package_predictions()[id_].why[:20] not in text
+
+
+@pytest.mark.parametrize("id_", list(package_predictions()))
+def test_every_text_fits_a_terminal(id_):
+    for shown in (predict(id_), predict(id_, "b", 70), reveal(id_)):
+        assert max(map(len, repr(shown).splitlines())) <= 80
+
+
+# --- committing
+
+
+def test_a_commitment_is_kept_and_confirmed_without_the_answer():
+    shown = predict(ID, "a", 70)
+    assert shown.headline == "You said a, 70% sure."
+    assert "0.7" not in repr(shown)
+    assert [commitment[:3] for commitment in Progress().predictions().values()] == [(ID, "a", 70)]
+
+
+def test_confirming_right_and_wrong_commitments_reads_the_same(data, monkeypatch):
+    wrong = repr(predict(ID, "a", 70))
+    monkeypatch.setenv("BNLAB_DATA_DIR", f"{data}-2")
+    assert repr(predict(ID, "b", 70)) == wrong.replace("said a", "said b")
+
+
+def test_the_first_commitment_counts():
+    predict(ID, "a", 70)
+    assert predict(ID, "b", 100).headline == "Your first answer counts: a, 70% sure."
+    assert predict(ID, "a", 80).headline == "Your first answer counts: a, 70% sure."
+    assert predict(ID, "a", 70).headline == "You said a, 70% sure."
+
+
+def test_a_commitment_that_cannot_be_kept_is_not_claimed_to_be(data):
+    data.write_text("a file in the place of the directory")
+    shown = predict(ID, "b", 70)
+    assert shown.headline == "You said b, 70% sure, but it could not be kept."
+    assert "This was not added to your progress" in shown.message
+    assert reveal(ID).headline == "The answer is b: about 0.7."
+
+
+@pytest.mark.parametrize(("id_", "guess"), [(ID, 25), ("untouched-example", 33)])
+def test_confidence_begins_at_a_guess_rounded_down(id_, guess):
+    with pytest.raises(ValueError, match=f"a whole percentage from {guess} to 100, got {guess - 1}"):
+        predict(id_, "a", guess - 1)
+    assert predict(id_, "a", guess).headline == f"You said a, {guess}% sure."
+
+
+@pytest.mark.parametrize("confidence", [101, 0.7, 70.0, "70", True, None, float("nan")])
+def test_a_confidence_that_is_no_whole_percentage_is_refused(confidence, data):
+    with pytest.raises(ValueError, match="confidence must be a whole percentage from 25 to 100, got"):
+        predict(ID, "b", confidence)
+    assert not data.exists()
+
+
+@pytest.mark.parametrize("choice", ["e", "B", "about 0.7", ["b"], None, 1])
+def test_a_choice_that_is_not_offered_is_refused(choice, data):
+    with pytest.raises(ValueError, match="choice must be one of a, b, c, d, got"):
+        predict(ID, choice, 70)
+    assert not data.exists()
+
+
+@pytest.mark.parametrize("call", [predict, reveal])
+def test_an_unknown_prediction_is_refused_with_those_that_exist(call):
+    with pytest.raises(ValueError, match=r"one of untouched-example, .*got 'variance'"):
+        call("variance")
+
+
+# --- revealing
+
+
+def test_the_answer_and_its_reason_are_shown_without_a_commitment(data):
+    shown = reveal(ID)
+    assert shown.headline == "The answer is b: about 0.7."
+    assert "0.707" in shown.message
+    assert "You said" not in shown.message
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(("choice", "outcome"), [("b", "right"), ("c", "not c, but b")])
+def test_a_commitment_is_judged(choice, outcome):
+    predict(ID, choice, 60)
+    assert reveal(ID).message.startswith(f"You said {choice}, 60% sure: {outcome}.\n\n")
+    assert "You said" not in reveal("untouched-example").message
+
+
+def test_a_damaged_store_is_told_of(data):
+    data.mkdir()
+    (data / "progress.sqlite").write_bytes(b"damaged" * 100)
+    assert "was damaged" in reveal(ID).message
+
+
+# --- calibration
+
+
+def test_calibration_without_predictions_is_a_note():
+    assert repr(calibration()).startswith("No predictions yet.")
+
+
+def test_calibration_draws_what_was_committed(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(predictions.figures, "calibration_curve", lambda *arrays: drawn.extend(arrays))
+    predict("untouched-example", "c", 90)
+    predict(ID, "a", 60)
+    Progress().record_prediction("withdrawn", "a", 100)  # by an earlier version of the course
+    calibration()
+    np.testing.assert_array_equal(drawn, [[90, 60], [True, False]])
+
+
+def test_calibration_is_a_figure():
+    predict(ID, "a", 100)
+    figure = calibration()
+    assert isinstance(figure, Figure)
+    assert figure.get_suptitle().startswith("More sure than right")
+
+
+# --- the course's predictions are true
+
+
+def test_changing_one_example_changes_the_sign_of_another():
+    before, after = (
+        batch_norm_forward(np.array([[3.0], [9.0], [11.0], [last]]), np.ones(1), np.zeros(1))[0][1, 0]
+        for last in (17.0, 1.0)
+    )
+    assert (round(before, 2), round(after, 2)) == (-0.2, 0.73)
+    assert package_predictions()["untouched-example"].answer == "c"
+
+
+def test_a_variance_of_eps_comes_out_at_the_root_of_a_half_and_outside_the_root_at_1():
+    eps = 1e-5
+    x = np.sqrt(eps) * np.array([[-1.0], [1.0]])  # variance exactly eps
+    inside, _ = batch_norm_forward(x, np.ones(1), np.zeros(1), eps=eps)
+    assert round(inside.std(), 3) == 0.707
+    assert round((x / (x.std() + eps)).std(), 3) == 0.997
+    assert [package_predictions()[id_].answer for id_ in (ID, "eps-outside-the-root")] == ["b", "a"]
+
+
+# --- files
+
+
+def test_a_file_is_read_into_predictions(write):
+    assert read_predictions(write(one=RECORD)) == {
+        "sum-of-two": Prediction(
+            "sum-of-two",
+            "How much is one and one?",
+            {"a": "one", "b": "two", "c": "three"},
+            "b",
+            "Because <b>one</b> & one are two.",
+        )
+    }
+
+
+def test_html_is_escaped_and_code_is_marked(write, monkeypatch):
+    known = read_predictions(write(one=RECORD.replace("How much is", "How much is `x < y`,")))
+    monkeypatch.setattr(predictions, "package_predictions", lambda: known)
+    assert "<code>x &lt; y</code>" in predict("sum-of-two")._repr_html_()
+    assert "Because &lt;b&gt;one&lt;/b&gt; &amp; one" in reveal("sum-of-two")._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("text", "instead", "message"),
+    [
+        ("  answer: b\n", "", "one.yaml: expected the fields id, question, choices, answer, why, got id, question, ch"),
+        ("  answer: b\n", "  answer: b\n  level: 3\n", "why, got id, question, choices, answer, level, why"),
+        ("id: sum-of-two", "id: Sum of two", "expected an id in lower case with hyphens, got 'Sum of two'"),
+        ("id: sum-of-two", "id: 2", "expected an id in lower case with hyphens, got 2"),
+        ("How much is one and one?", "", "one.yaml, sum-of-two: expected text as question, got None"),
+        ("Because <b>one</b> & one are two.", "' '", "expected text as why, got ' '"),
+        ("    b: two\n", "", "expected two or more choices a, b, ..., got"),
+        ("    b: two\n    c: three\n", "", "expected two or more choices a, b, ..., got"),
+        ("\n    a: one\n    b: two\n    c: three", " [one, two]", "expected two or more choices a, b, ..., got"),
+        ("b: two", "b: 2", "expected a line of at most 72 letters as b, got 2"),
+        ("b: two", f"b: {'x' * 73}", "expected a line of at most 72 letters as b, got"),
+        ("b: two", 'b: "two\\nlines"', "expected a line of at most 72 letters as b, got"),
+        ("answer: b", "answer: d", "expected one of the choices as answer, got 'd'"),
+        ("answer: b", "answer: [b]", "expected one of the choices as answer, got"),
+        (RECORD, "id: sum-of-two", "one.yaml: expected a list of predictions, got dict"),
+        (RECORD, "- sum-of-two", "expected the fields id, question, choices, answer, why, got str"),
+        (RECORD, RECORD + RECORD, "one.yaml: expected an id of its own, got 'sum-of-two' again"),
+    ],
+)
+def test_an_unfit_file_is_refused(write, text, instead, message):
+    assert text in RECORD
+    with pytest.raises(ValueError, match=message.replace("[", r"\[")):
+        read_predictions(write(one=RECORD.replace(text, instead)))
+
+
+def test_an_id_that_two_files_use_is_refused(write):
+    with pytest.raises(ValueError, match=r"two\.yaml: expected an id of its own, got 'sum-of-two' again"):
+        read_predictions(write(two=RECORD, one=RECORD))
