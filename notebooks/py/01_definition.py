@@ -21,18 +21,8 @@
 #
 # ## First, from memory
 #
-# <details><summary>What does batch norm subtract, what does it divide by, and what comes after?</summary>
-#
-# The batch's mean and the batch's standard deviation, feature by feature. Then a learned scale gamma and shift beta.
-#
-# </details>
-#
-# <details><summary>The same image goes through a network twice, in two different batches. When may the answers
-# differ?</summary>
-#
-# In training mode. In evaluation mode the layer uses stored averages, and the answer depends on the image alone.
-#
-# </details>
+# The next cell loads what the chapter needs, and asks three questions about the chapter before. Answer aloud before you
+# unfold.
 
 # %%
 import numpy as np
@@ -43,9 +33,11 @@ from bnlab import figures
 from bnlab.experiments.data import digits
 from bnlab.layers import BatchNorm2d
 from bnlab.notebook import setup, show, takeaway
+from bnlab.practice.interview import ask, recall
 from bnlab.reference import batch_norm_forward
 
 setup()
+recall("01")
 
 # %% [markdown]
 # ## A table you can check with a pencil
@@ -409,53 +401,6 @@ takeaway(
 )
 
 # %% [markdown]
-# ## Say it in an interview
-#
-# "Batch norm takes each channel, subtracts the mean and divides by the standard deviation that the channel has over
-# the batch and all positions, with epsilon inside the root, and then applies a learned scale and shift. For C
-# channels that is 2C parameters, plus running means and variances in buffers, which take over at inference. It sets
-# two moments of each channel and makes nothing Gaussian or uncorrelated, and in training every output depends on the
-# rest of the batch."
-#
-# Expect one of these, and answer aloud before you unfold. All on one page: the
-# [cheat sheet](../notebooks/aids/cheatsheet.md).
-#
-# <details><summary>The input of a batch norm has shape (32, 64, 14, 14). Which axes are reduced, how many values make
-# a mean, and what shape has gamma?</summary>
-#
-# Axes 0, 2 and 3. 32 · 14 · 14 = 6,272 values. Gamma has shape (64,), one number for each channel.
-#
-# </details>
-#
-# <details><summary>How many parameters has BatchNorm2d(64)? Are gamma and beta hyperparameters?</summary>
-#
-# 128: 64 gammas and 64 betas, learned by gradient descent, so no. The hyperparameters are eps and momentum. It also
-# keeps 128 running statistics and one counter, in buffers that get no gradient.
-#
-# </details>
-#
-# <details><summary>My inputs are standardised already. Why would I need batch norm?</summary>
-#
-# Standardised inputs serve the first layer. Batch norm works at every layer, follows the weights at every step, and
-# the gradient goes through its statistics. It has a price, the dependence on the batch, and a shallow network may
-# well do without.
-#
-# </details>
-#
-# <details><summary>Does batch norm make activations Gaussian?</summary>
-#
-# No. It shifts and scales each channel, so skewness, kurtosis and the number of peaks stay. The paper does say "more
-# Gaussian", of a linear layer's output, as a reason to put batch norm there; it is not an effect of batch norm.
-#
-# </details>
-#
-# <details><summary>Before or after the activation?</summary>
-#
-# The paper normalises before it, behind the linear or convolutional layer, whose bias is then superfluous: the mean
-# takes it out again. Both places are used, and which is better depends on the network.
-#
-# </details>
-#
 # ## What is contested
 #
 # Not the definition, but why it helps. Ioffe and Szegedy credit a reduced internal covariate shift: layer inputs
@@ -474,3 +419,23 @@ takeaway(
 # Normalization*, [arXiv:1804.08450](https://arxiv.org/abs/1804.08450). Santurkar et al. 2018, *How Does Batch
 # Normalization Help Optimization?*, [arXiv:1805.11604](https://arxiv.org/abs/1805.11604). The block of cells follows
 # figure 2 of Wu and He 2018, *Group Normalization*, [arXiv:1803.08494](https://arxiv.org/abs/1803.08494).
+#
+# ## Say it in an interview
+#
+# "Batch norm takes each channel, subtracts the mean and divides by the standard deviation that the channel has over
+# the batch and all positions, with epsilon inside the root, and then applies a learned scale and shift. For C
+# channels that is 2C parameters, plus running means and variances in buffers, which take over at inference. It sets
+# two moments of each channel and makes nothing Gaussian or uncorrelated, and in training every output depends on the
+# rest of the batch."
+#
+# Expect one of these, and answer aloud before you unfold. All on one page: the
+# [cheat sheet](../notebooks/aids/cheatsheet.md).
+
+# %%
+ask(
+    "axes-of-a-convolution",
+    "parameters-of-a-layer",
+    "inputs-standardised",
+    "gaussian",
+    "before-or-after-activation",
+)

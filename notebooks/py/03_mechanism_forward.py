@@ -22,30 +22,8 @@
 #
 # ## First, from memory
 #
-# Answer aloud before you unfold.
-#
-# <details><summary>A convolution's output has shape (32, 16, 8, 8). Over which axes does batch norm average, and how
-# many values share one mean?</summary>
-#
-# Axes 0, 2 and 3: the batch and both spatial axes. 32 · 8 · 8 = 2,048 values share each of the 16 means.
-#
-# </details>
-#
-# <details><summary>Sort into learned parameters, buffers and hyperparameters: gamma, beta, running mean, running
-# variance, eps, momentum.</summary>
-#
-# gamma and beta are learned. The running mean and variance are buffers: stored and saved, but moved by averaging, not
-# by gradients. eps and momentum are hyperparameters: you set them.
-#
-# </details>
-#
-# <details><summary>A colleague trains with and without batch norm at one small learning rate and sees no difference. Is
-# that evidence against batch norm?</summary>
-#
-# No. What batch norm buys is mainly a wider range of learning rates that train. At a small rate both networks train,
-# and the one without may even be ahead.
-#
-# </details>
+# The next cell loads what the chapter needs, and asks three questions about the chapters before. Answer aloud before
+# you unfold.
 
 # %%
 import numpy as np
@@ -56,9 +34,11 @@ from bnlab import figures
 from bnlab.experiments.data import digits
 from bnlab.layers import BatchNorm1d, BatchNorm2d
 from bnlab.notebook import setup, show, takeaway
+from bnlab.practice.interview import ask, recall
 from bnlab.reference import batch_norm_forward, variance
 
 setup()
+recall("03")
 
 # %% [markdown]
 # ## Four lines of arithmetic
@@ -404,47 +384,6 @@ takeaway(
 # takes a second pass. `shifted` subtracts the first value, and keeps the single pass. Neither is a licence: over tens
 # of thousands of large values, a float32 sum taken in order loses digits of the mean itself, so libraries also take
 # care how they sum.
-
-# %% [markdown]
-# ## Say it in an interview
-#
-# > "For each channel you take the mean and variance over the batch and all positions, subtract the one, divide by the
-# > root of the other plus epsilon, and then let a learned gamma and beta set the scale and the shift. Epsilon is inside
-# > the root, so it does more than avoid a division by zero: it limits how much a nearly constant channel is amplified.
-# > Gamma and beta can restore a fixed scale and shift, but whatever the whole batch shares is gone, which is why you
-# > drop the bias of the layer before."
-#
-# <details><summary>Gamma and beta can undo the normalisation. Why normalise at all?</summary>
-#
-# They can undo it for one fixed mean and variance, not for those of every batch. And the same function is reached along
-# another path: the channel's mean and scale are now two numbers that gradient descent moves directly, rather than a
-# result of all the weights before them. A function that is still reachable need not be as easy to train.
-#
-# </details>
-#
-# <details><summary>You find <code>nn.Linear(256, 256)</code> followed by batch norm. What would you change?</summary>
-#
-# `bias=False` in the linear layer. Batch norm subtracts the bias again with the mean, and its own beta takes over the
-# role. It saves 256 parameters and leaves the functions that the network can learn as they were.
-#
-# </details>
-#
-# <details><summary>A batch norm written by hand gives NaN on one feature, and the feature has no NaN. Where do you
-# look?</summary>
-#
-# At how the variance is computed. If it is $E[x^2]-E[x]^2$ in float32 and the feature's mean is thousands of times its
-# standard deviation, the variance can come out negative. Print it; then subtract before squaring, or centre the
-# feature.
-#
-# </details>
-#
-# <details><summary>Biased or unbiased variance?</summary>
-#
-# Both: biased to normalise, so that the batch comes out with variance 1; unbiased in PyTorch's running variance,
-# because there it estimates the population's. The factor in the output is sqrt(m / (m - 1)), where m is batch times
-# positions.
-#
-# </details>
 #
 # ## Where libraries differ
 #
@@ -458,7 +397,8 @@ takeaway(
 #
 # The forward pass is two statistics, one division with a floor under the variance, and one learned scale and shift; it
 # keeps how the values of a channel differ and forgets what they share. The next question: if every output depends on
-# every value in its channel, through the mean and the variance, what does the gradient of one value look like?
+# every value in its channel, through the mean and the variance, what does the gradient of one value look like? That is
+# [04 Mechanism: backward](04_mechanism_backward.ipynb).
 #
 # ## References
 #
@@ -469,3 +409,16 @@ takeaway(
 # - PyTorch, [BatchNorm2d](https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html): which variance is
 #   used where.
 # - [The cheat sheet](../notebooks/aids/cheatsheet.md) and [the notation](../notebooks/aids/notation.md) of this course.
+#
+# ## Say it in an interview
+#
+# > "For each channel you take the mean and variance over the batch and all positions, subtract the one, divide by the
+# > root of the other plus epsilon, and then let a learned gamma and beta set the scale and the shift. Epsilon is inside
+# > the root, so it does more than avoid a division by zero: it limits how much a nearly constant channel is amplified.
+# > Gamma and beta can restore a fixed scale and shift, but whatever the whole batch shares is gone, which is why you
+# > drop the bias of the layer before."
+#
+# Expect one of these, and answer aloud before you unfold.
+
+# %%
+ask("undo-normalisation", "bias-before-batch-norm", "nan-by-hand", "biased-or-unbiased")
