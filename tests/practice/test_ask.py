@@ -91,7 +91,7 @@ def test_names_of_code_are_set_as_code():
 def test_a_line_of_an_answer_is_a_paragraph_and_a_whiteboard_keeps_its_lines():
     html = Asked((HOSTILE,))._repr_html_()
     assert "<p>One.</p><p>Two <code>x &lt;= y</code>.</p>" in html
-    assert "<pre>a &lt; b\n  &lt;/pre&gt;&lt;script&gt;</pre>" in html
+    assert "<pre><code>a &lt; b\n  &lt;/pre&gt;&lt;script&gt;</code></pre>" in html
 
 
 @pytest.mark.parametrize("thing", [ask("eps-placement"), recall("04")], ids=["ask", "recall"])

@@ -167,7 +167,9 @@ def _card(question: Question) -> str:
 
 def _body(question: Question, part: str) -> str:
     if part == "whiteboard":
-        return f"<pre>{html.escape(question.answers.whiteboard)}</pre>"
+        return (
+            f"<pre><code>{html.escape(question.answers.whiteboard)}</code></pre>"  # a bare pre is not monospaced there
+        )
     if part in {"rubric", "red_flags"}:
         return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in _items(question, part))}</ul>"
     return _paragraphs(getattr(question.answers, part))
