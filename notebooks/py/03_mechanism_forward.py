@@ -421,4 +421,9 @@ takeaway(
 # Expect one of these, and answer aloud before you unfold.
 
 # %%
-ask("undo-normalisation", "bias-before-batch-norm", "nan-by-hand", "biased-or-unbiased")
+ask(
+    "undo-normalisation",
+    "bias-before-batch-norm",
+    "nan-by-hand",
+    "biased-or-unbiased",
+)
