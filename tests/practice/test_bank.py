@@ -168,6 +168,11 @@ def test_an_id_that_stands_twice_is_refused(topic, tmp_path):
         ("", "expected a list of questions, got NoneType"),
         ("- why-eps", "1: expected a mapping, got 'why-eps'"),
         ("- id: [\n", "expected YAML, got while parsing"),
+        ("- !!python/object/apply:os.getcwd []", "expected YAML, got could not determine a constructor"),
+        (
+            "- prompt: One?\n  answers: {}\n  prompt: Two?\n",
+            'expected YAML, got prompt twice in "<unicode string>", line 1,',
+        ),
     ],
 )
 def test_a_file_of_another_shape_is_refused_in_one_line(text, message, tmp_path):
@@ -178,8 +183,6 @@ def test_a_file_of_another_shape_is_refused_in_one_line(text, message, tmp_path)
 
 
 # --- what chapters recall
-
-IDS = list(recalls()["03"])
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ IDS = list(recalls()["03"])
 def test_a_bad_recall_is_refused_in_one_line(text, message, tmp_path):
     file = tmp_path / "recall.yaml"
     file.write_text(text)
-    with pytest.raises(ValueError, match=rf"^recall\.yaml: .*{message}|^recall\.yaml: {message}") as caught:
+    with pytest.raises(ValueError, match=rf"^recall\.yaml: .*{message}") as caught:
         load_recalls(questions(), file)
     assert "\n" not in str(caught.value)
 

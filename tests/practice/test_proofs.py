@@ -41,6 +41,11 @@ def numbers(text):
     return {float(found.replace(",", "")) for found in NUMBER.findall(text)}
 
 
+def digits(number):
+    """How many of its digits a misprint could change unnoticed: 3 in 0.707 and 316, 1 in 1e-5 and 0.1."""
+    return len(re.sub(r"e.*|\D", "", number).lstrip("0"))
+
+
 def said(question):
     answers = question.answers
     return f"{answers.short}\n{answers.two_minutes}\n{answers.whiteboard}"
@@ -71,6 +76,13 @@ def test_the_numbers_that_a_proof_states_are_those_that_the_answer_says(question
     stated = {value for value in CONSTANTS[question.proof].values() if type(value) in {int, float} and value >= 2}
     stated |= {value for value in CONSTANTS[question.proof].values() if type(value) is float}
     assert stated - numbers(said(question)) == set()
+
+
+@pytest.mark.parametrize("question", [one for one in questions().values() if one.proof], ids=lambda one: one.id)
+def test_a_long_number_in_an_answer_is_one_that_its_proof_states_or_its_prompt_gives(question):
+    long = [found for found in NUMBER.findall(said(question)) if digits(found) >= 3]
+    known = {float(value) for value in CONSTANTS[question.proof].values() if type(value) in {int, float}}
+    assert {number for found in long for number in numbers(found)} - known - numbers(question.prompt) == set()
 
 
 @pytest.mark.parametrize("question", [one for one in questions().values() if not one.proof], ids=lambda one: one.id)

@@ -174,9 +174,20 @@ def recalls() -> dict[str, tuple[Question, ...]]:
     return load_recalls(questions())
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, where YAML would keep the last and lose the others."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key} twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _yaml(file: Path) -> Any:
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.load(file.read_text(encoding="utf-8"), _EachKeyOnce)
     except yaml.YAMLError as error:
         raise ValueError(f"{file.name}: expected YAML, got {' '.join(str(error).split())}") from None
 

@@ -2,8 +2,11 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from bnlab.reference import batch_norm_backward, batch_norm_forward
 
 
 def closed_form(*, mean_term: bool = True, x_hat_term: bool = True, gammas: int = 1, sum_of_dx: int = 0) -> bool:
@@ -105,6 +108,30 @@ def directions_lost(*, lost: int = 2, share_at_two: int = 0, share_at_four: floa
         ranks == [count - lost for count in (3, 8, 32)]
         and math.isclose(share(2), share_at_two, abs_tol=1e-6)
         and math.isclose(share(4), share_at_four, rel_tol=1e-6)
+    )
+
+
+def gradient_check_step(*, power: int = 2, times_ten_less: int = 100, best: float = 1e-5) -> bool:
+    """How the error of central differences falls with the step, and the power of ten at which it is least."""
+    rng = np.random.default_rng(0)
+    x, grad_y = rng.normal(scale=2, size=(2, 8, 2))
+    ones, zeros = np.ones(2), np.zeros(2)
+    gradient = batch_norm_backward(grad_y, batch_norm_forward(x, ones, zeros)[1])[0]
+
+    def loss(x: np.ndarray) -> float:
+        return float((grad_y * batch_norm_forward(x, ones, zeros)[0]).sum())
+
+    def error(step: float) -> float:
+        directions = np.random.default_rng(1).normal(size=(50, 8, 2))
+        numeric = [(loss(x + step * v) - loss(x - step * v)) / (2 * step) for v in directions]
+        return float(np.median([abs(one - (gradient * v).sum()) for one, v in zip(numeric, directions, strict=True)]))
+
+    steps = [10.0**-exponent for exponent in range(1, 11)]
+    falls = error(1e-2) / error(1e-3)
+    return (
+        round(math.log10(falls), 2) == power
+        and round(falls) == times_ten_less
+        and math.isclose(min(steps, key=error), best)
     )
 
 

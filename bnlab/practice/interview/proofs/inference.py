@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from bnlab.reference.variance import Moments, merge
+
 
 def prediction_depends_on_batch_mates(
     *, in_training: bool = True, in_evaluation: bool = False, one_image_raises: bool = False
@@ -86,6 +88,15 @@ def left_of_the_start(
     for _ in range(steps):
         layer(torch.tensor([[-1.0], [1.0]], dtype=torch.float64))
     return round(_mean(layer), 3) == left and begins == start_of_variance
+
+
+def average_of_variances(*, low: int = 0, high: int = 10, average: int = 0, together: int = 25) -> bool:
+    """Two batches of three equal values each: the average of their variances, and the variance of all six values."""
+    batches = [torch.full((3,), float(value)) for value in (low, high)]
+    variances = [batch.var(correction=0).item() for batch in batches]
+    merged = merge(*(Moments(3, batch.mean().item(), 3 * var) for batch, var in zip(batches, variances, strict=True)))
+    everything = torch.cat(batches).var(correction=0).item()
+    return sum(variances) / 2 == average and everything == together and merged.m2 / 6 == everything
 
 
 def freezing(

@@ -137,12 +137,19 @@ def eps_caps_the_gain(
     )
 
 
-def raw_moments_cancel(*, spacing: int = 2, square: int = 25_000_000, can_be_negative: bool = True) -> bool:
-    """What float32 does to the mean of the squares less the square of the mean, near 5000."""
+def raw_moments_cancel(
+    *,
+    mean: int = 5000,
+    mean_of_squares: int = 25_000_001,
+    square_of_mean: int = 25_000_000,
+    spacing: int = 2,
+    can_be_negative: bool = True,
+) -> bool:
+    """What float32 does to the mean of the squares less the square of the mean, near a mean of 5000 with variance 1."""
     near = np.array([5001, 5001, 5002], np.float32)
     return (
-        float(np.spacing(np.float32(square))) == spacing
-        and square == 5000**2
+        (mean_of_squares, square_of_mean) == (mean**2 + 1, mean**2)
+        and float(np.spacing(np.float32(square_of_mean))) == spacing
         and bool(variance.raw_moments(near)[1] < 0) == can_be_negative
         and math.isclose(variance.two_pass(near)[1], 2 / 9, rel_tol=1e-3)
     )
