@@ -237,6 +237,7 @@ found
 # | [00 Start here](00_start_here.ipynb) | What is batch norm, and how does it improve performance? | 20 |
 # | [01 Definition](01_definition.ipynb) | What exactly is computed, over which axes, with which parameters? | 35 |
 # | [03 Mechanism: forward](03_mechanism_forward.ipynb) | What does each line do, and where does it go wrong? | 40 |
+# | [04 Mechanism: backward](04_mechanism_backward.ipynb) | How does a gradient get back through batch norm? | 60 |
 # | [05 Mechanism: inference](05_mechanism_inference.ipynb) | Which statistics serve, and when are they wrong? | 40 |
 #
 # Two aids lie beside them: the [cheat sheet](../notebooks/aids/cheatsheet.md), one page to print, and the
@@ -244,10 +245,10 @@ found
 #
 # | you want to | read |
 # |---|---|
-# | study it all | 00, 01, 03, 05, with every "your turn" |
+# | study it all | 00, 01, 03, 04, 05, with every "your turn" |
 # | pass an interview tomorrow | the answer, until you can say it; each "say it in an interview"; the cheat sheet |
 # | use it as an engineer | 00; axes, parameters and buffers in 01; epsilon and float32 in 03; momentum and eval in 05 |
-# | question it as a researcher | 00; what it is not, in 01; what gamma and beta can undo, in 03; the study in 05 |
+# | question it as a researcher | 00; what it is not, in 01; what gamma and beta can undo, in 03; 04; the study in 05 |
 # | decide about it as a manager, in 10 minutes | 00 (Run, Run All Cells): the answer, the picture, the price |
 
 # %% [markdown]
