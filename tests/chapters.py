@@ -35,6 +35,17 @@ class Chapter:
         return [cell for cell in self.notebook.cells if cell.cell_type == "code"]
 
     @property
+    def beside_practice(self):
+        """The cells that are neither in the section of the exercises nor a call for a prediction or a question."""
+        kept, exercising = [], False
+        for cell in self.notebook.cells:
+            if cell.cell_type == "markdown" and re.match("## ", cell.source):
+                exercising = cell.source.startswith("## Exercises")
+            if not exercising and not re.match(r"(predict|recall|ask)\(", cell.source):
+                kept.append(cell)
+        return kept
+
+    @property
     def trees(self):
         """The syntax trees of the code cells that are plain Python."""
         return [tree for cell in self.code if (tree := parse(cell.source)) is not None]

@@ -100,7 +100,8 @@ def title_is_a_question(chapter):
 
 
 def number_of_cells(chapter):
-    count = len(chapter.notebook.cells)
+    """Beside what the learner practises with."""
+    count = len(chapter.beside_practice)
     return [] if 20 <= count <= 40 else [f"{count} cells, not 20 to 40"]
 
 
@@ -112,8 +113,9 @@ def amount_of_prose(chapter):
 def short_code_cells(chapter):
     lengths = [len(cell.source.splitlines()) for cell in chapter.code]
     complaints = [f"a code cell of {length} lines, more than 20" for length in lengths if length > 20]
-    if median(lengths) > 8:
-        complaints.append(f"code cells have a median of {median(lengths):g} lines, more than 8")
+    taught = [len(cell.source.splitlines()) for cell in chapter.beside_practice if cell.cell_type == "code"]
+    if median(taught) > 8:
+        complaints.append(f"code cells have a median of {median(taught):g} lines, more than 8")
     return complaints
 
 

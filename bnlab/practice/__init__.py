@@ -2,5 +2,18 @@
 
 from bnlab.practice.exercises.checking import check
 from bnlab.practice.exercises.help import exercises, hint, restore, solution
+from bnlab.practice.exercises.predictions import calibration, predict, reveal
+from bnlab.practice.interview import ask, recall
 
-__all__ = ["check", "exercises", "hint", "restore", "solution"]
+__all__ = [
+    "ask",
+    "calibration",
+    "check",
+    "exercises",
+    "hint",
+    "predict",
+    "recall",
+    "restore",
+    "reveal",
+    "solution",
+]

@@ -61,7 +61,7 @@ print("mean", mean, " variance", var, " standardised", x_hat)
 
 # %% [markdown]
 # The mean is 3 and the variance 4, so each value lies one standard deviation (2) from the mean. `x_hat` (say "x hat")
-# is the field's name for the standardised value. It always has mean 0 and variance 1, whatever the layers below did
+# is the field's name for the standardised value. As long as the feature varies, it has mean 0 and variance 1, whatever the layers below did
 # to the feature.
 #
 # Fixing every feature at mean 0 and variance 1 would be a restriction, so the layer ends with a learned scale
@@ -146,7 +146,10 @@ print(f"at rate 0.01: without {smallest['no_norm']:.0%}, with {smallest['batch_n
 print(f"each at its best rate: without {best['no_norm']:.1%}, with {best['batch_norm']:.1%}")
 
 # %%
-takeaway("At a small learning rate the normalised network is no better.", smallest["batch_norm"] <= smallest["no_norm"])
+takeaway(
+    "On this network, at rate 0.01 after 200 steps, the normalised one is no better.",
+    smallest["batch_norm"] <= smallest["no_norm"],
+)
 
 # %% [markdown]
 # At 0.01 the network with batch norm is behind after the same 200 steps. And each at its own best rate (chosen on
@@ -196,8 +199,8 @@ assert np.median(shallow.accuracy["no_norm"][1]) > np.median(result.accuracy["no
 # %% [markdown]
 # <details><summary>What you should find</summary>
 #
-# At a rate of 1, where every plain network of eight layers was lost, the shallow one still gets somewhere, though not
-# far; at 3 it is lost as well. With batch norm both rates train. So depth narrows the range of rates that a plain
+# At a rate of 1, where every plain network of eight layers was lost, the shallow one still gets somewhere, though it
+# depends on the seed; at 3 it is lost as well. With batch norm both rates train. So depth narrows the range of rates that a plain
 # network survives, and batch norm widens it again: how much it buys depends on the network. A claim about batch norm
 # that leaves out depth, rate and batch size is not yet a claim.
 #
@@ -207,7 +210,7 @@ assert np.median(shallow.accuracy["no_norm"][1]) > np.median(result.accuracy["no
 # ## How this course treats a claim
 #
 # A claim names the network, the data, the number of seeds, what was held equal, and what was found, also where the
-# effect did not show. Every number in the text is printed by the cell above it, and every *takeaway* is checked
+# effect did not show. Every measured number in the text is printed by a cell, and every *takeaway* is checked
 # against that number when the notebook runs: were it no longer true, the cell would fail, and so would the project's
 # tests. Functions that you did not write yourself can be read on the spot. These two trained the
 # 70 networks:

@@ -33,7 +33,7 @@ from bnlab import figures
 from bnlab.experiments.data import digits
 from bnlab.layers import BatchNorm2d
 from bnlab.notebook import setup, show, takeaway
-from bnlab.practice.interview import ask, recall
+from bnlab.practice import ask, check, predict, recall, reveal
 from bnlab.reference import batch_norm_forward
 
 setup()
@@ -127,8 +127,10 @@ print("the table came back:", np.allclose(my_gamma * x_hat + my_beta, x))
 # each column adds up to 0, no row does. So every example is measured against the others. Example 1 has the value 9 in
 # channel 0 and stands at $-0.2$, a little below average.
 #
-# **Predict before you run:** example 3 changes its value from 17 to 1. Nobody touches example 1. Does its $\hat x$
-# stay where it is, move towards 0, or change its sign?
+# **Predict before you run**, and say how sure you are.
+
+# %%
+predict("untouched-example")
 
 # %%
 changed = x.copy()
@@ -140,6 +142,7 @@ takeaway(
     "In training mode an example's output depends on its batch-mates: change one row, and the others move.",
     x_hat[1, 0] < 0 < y_changed[1, 0] and np.allclose(y_changed[:, 1], x_hat[:, 1]),
 )
+reveal("untouched-example")
 
 # %% [markdown]
 # The mean fell from 10 to 6, so 9 is now *above* average: example 1 went from $-0.20$ to $0.73$ untouched. Channel 1
@@ -399,6 +402,68 @@ takeaway(
     "Weight norm undoes a change of the weights' scale; batch norm undoes that, and a change of the data's.",
     np.allclose(np.divide(spread, spread[0]), [[1, 1, 1], [3, 1, 1], [3, 3, 1]], atol=1e-3),
 )
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your answer in place of the `...` and run the cell. `check` tries it on small and on awkward inputs. A wrong
+# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. `hint("predict_shapes")` nudges,
+# `hint("predict_shapes", 2)` says more, `solution("predict_shapes")` ends it (import them from `bnlab.practice`).
+
+
+# %%
+def my_predict_shapes(x_shape):
+    """For an input of shape (n, c, *spatial): the shape of the batch mean, the shape of the output, and m.
+
+    m is the number of values that share one mean.
+    """
+    ...
+
+
+check("predict_shapes", my_predict_shapes)
+
+
+# %%
+def my_count_parameters(num_features):
+    """How many numbers of a BatchNorm layer the optimiser trains, and how many its running statistics hold.
+
+    The counter of batches is left out.
+    """
+    ...
+
+
+check("count_parameters", my_count_parameters)
+
+# %% [markdown]
+# Now the axes, in code. The second function is taken from published code: it runs, its output has the right shape,
+# and it is wrong. Find the mistake and mend it.
+
+
+# %%
+def my_batch_norm_conv_axes(x, gamma, beta, eps):
+    """Batch norm of images in training mode.
+
+    x has shape (n, c, height, width), gamma and beta have shape (c,); the result has the shape of x.
+    """
+    ...
+
+
+check("batch_norm_conv_axes", my_batch_norm_conv_axes)
+
+
+# %%
+def my_find_the_bug_axes(x, gamma, beta, eps):
+    """Batch norm of images in training mode, with the channels last, as Keras has them.
+
+    x has shape (n, height, width, c), gamma and beta have shape (c,); the result has the shape of x.
+    """
+    mean = x.mean(axis=(0, 2, 3), keepdims=True)
+    var = x.var(axis=(0, 2, 3), keepdims=True)
+    x_hat = (x - mean) / np.sqrt(var + eps)
+    return gamma * x_hat + beta
+
+
+check("find_the_bug_axes", my_find_the_bug_axes)
 
 # %% [markdown]
 # ## What is contested

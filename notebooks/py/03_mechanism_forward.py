@@ -34,7 +34,7 @@ from bnlab import figures
 from bnlab.experiments.data import digits
 from bnlab.layers import BatchNorm1d, BatchNorm2d
 from bnlab.notebook import setup, show, takeaway
-from bnlab.practice.interview import ask, recall
+from bnlab.practice import ask, check, predict, recall, reveal
 from bnlab.reference import batch_norm_forward, variance
 
 setup()
@@ -184,9 +184,10 @@ print("after: ", layer.running_mean.numpy().round(3), layer.running_var.numpy().
 #
 # Batch norm divides by `sqrt(var + eps)`. From memory many people write `std + eps`.
 #
-# **Predict before you run.** A channel hardly varies: its variance is exactly 1e-5, as large as `eps`. With what
-# standard deviation does it come out of batch norm: about 1, about 0.7, about 0.5, or about 0? And out of the other
-# formula? Say how sure you are.
+# **Predict before you run.** And what would the other formula give for the same channel?
+
+# %%
+predict("variance-equal-to-eps")
 
 # %%
 shape = np.linspace(-1, 1, 101)
@@ -196,6 +197,7 @@ for channel_var in (1.0, 1e-5, 1e-10):
     inside = channel / np.sqrt(channel.var() + eps)
     outside = channel / (channel.std() + eps)
     print(f"variance {channel_var:g}: std {inside.std():.3f} inside the root, {outside.std():.3f} outside")
+reveal("variance-equal-to-eps")
 
 # %% [markdown]
 # It is 0.707, one over the root of 2: `var + eps` is twice the variance. Outside the root the same `eps` is added to a
@@ -384,7 +386,64 @@ takeaway(
 # takes a second pass. `shifted` subtracts the first value, and keeps the single pass. Neither is a licence: over tens
 # of thousands of large values, a float32 sum taken in order loses digits of the mean itself, so libraries also take
 # care how they sum.
+
+# %% [markdown]
+# ## Exercises
 #
+# Write your answer in place of the `...` and run the cell. `check` tries it on small and on awkward inputs. A wrong
+# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. `hint("batch_norm_forward")` nudges,
+# `hint("batch_norm_forward", 2)` says more, `solution("batch_norm_forward")` ends it (import them from `bnlab.practice`).
+
+
+# %%
+def my_batch_norm_forward(x, gamma, beta, eps):
+    """Batch norm of a table in training mode.
+
+    x has shape (n, c), gamma and beta have shape (c,); the result has the shape of x.
+    """
+    ...
+
+
+check("batch_norm_forward", my_batch_norm_forward)
+
+
+# %%
+def my_stable_variance(x):
+    """The biased variance of the values of x, shape (m,), also where their mean is far from 0 and x is float32."""
+    ...
+
+
+check("stable_variance", my_stable_variance)
+
+# %% [markdown]
+# *Stretch.* Two relatives of batch norm are the same four lines over other axes: layer norm looks at one vector at a
+# time, group norm at a group of channels of one example.
+
+
+# %%
+def my_layer_norm(x, gamma, beta, eps):
+    """Layer norm: each vector along the last axis is normalised by its own mean and biased variance.
+
+    x has shape (..., d), gamma and beta have shape (d,); the result has the shape of x.
+    """
+    ...
+
+
+check("layer_norm", my_layer_norm)
+
+
+# %%
+def my_group_norm(x, gamma, beta, groups, eps):
+    """Group norm: in each example, each group of neighbouring channels is normalised over its channels and positions.
+
+    x has shape (n, c, height, width), gamma and beta have shape (c,), and groups divides c; the result has x's shape.
+    """
+    ...
+
+
+check("group_norm", my_group_norm)
+
+# %% [markdown]
 # ## Where libraries differ
 #
 # Nothing here is disputed, but much of it is convention. PyTorch and Flax use `eps` 1e-5; Keras uses 1e-3, whose gain

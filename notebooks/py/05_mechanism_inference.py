@@ -22,28 +22,6 @@
 # ## First, from memory
 #
 # Answer aloud before you unfold.
-#
-# <details><summary>Which variance normalises a batch, which one does PyTorch store, and by what factor do they
-# differ?</summary>
-#
-# The biased one (divided by m) normalises; the unbiased one (divided by m - 1) is stored. The factor is m / (m - 1),
-# where m is the number of values behind each: batch times positions.
-#
-# </details>
-#
-# <details><summary>You save a trained network's `state_dict`. What does a batch-norm layer put into it that no
-# optimiser ever touched?</summary>
-#
-# Its buffers: the running mean, the running variance, and the number of batches it has seen.
-#
-# </details>
-#
-# <details><summary>The same example is passed twice, in two different batches. When does a network with batch norm give
-# the same answer both times?</summary>
-#
-# In evaluation mode. In training mode each batch brings its own mean and variance.
-#
-# </details>
 
 # %%
 from copy import deepcopy
@@ -62,9 +40,11 @@ from bnlab.experiments.models import mlp
 from bnlab.experiments.training import Ensemble, train_ensemble
 from bnlab.layers import BatchNorm1d
 from bnlab.notebook import setup, show, takeaway
+from bnlab.practice import ask, check, predict, recall, reveal
 from bnlab.reference import batch_norm_inference
 
 setup()
+recall("05")
 
 # %% [markdown]
 # ## An average that forgets
@@ -133,8 +113,10 @@ takeaway(
 # not. Take a channel of mean 100 and standard deviation 2, and let every batch be the same, so that nothing but the
 # start can be wrong. Had the average arrived, evaluation would return mean 0 and standard deviation 1.
 #
-# **Predict before you run.** With a momentum of 0.01, what mean does evaluation return after 100 batches: 0, about
-# 0.4, about 2, or about 20? Say how sure you are.
+# **Predict before you run**, and say how sure you are.
+
+# %%
+predict("cold-start")
 
 # %%
 shape = torch.linspace(-1, 1, 1001, dtype=torch.float64).reshape(-1, 1)
@@ -148,6 +130,7 @@ for momentum in (0.1, 0.01):
         y = layer.eval()(channel)
         cold[momentum, t] = y.mean().item()
         print(f"momentum {momentum:<4}, {t:3d} batches: mean {y.mean().item():4.1f}, std {y.std().item():.2f}")
+reveal("cold-start")
 
 # %% [markdown]
 # About 20. After 100 batches the start still weighs 0.99¹⁰⁰ = 37%, so the stored mean is 63, and the missing 37 is
@@ -427,11 +410,142 @@ for r, other in enumerate(study.config.learning_rates):
 # %% [markdown]
 # It does not: at every rate 0.001 loses tens of points, 0.01 loses them early, and 0.1 hardly any. A momentum that is
 # fine in a run of many thousand steps can look like a broken model in a short one.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# What you have read about, written by you.
-#
+# Write your answer in place of the `...` and run the cell. `check` tries it on small and on awkward inputs. A wrong
+# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. `hint("batch_norm_inference")` nudges,
+# `hint("batch_norm_inference", 2)` says more, `solution("batch_norm_inference")` ends it (import them from `bnlab.practice`).
+
+
+# %%
+def my_batch_norm_inference(x, gamma, beta, running_mean, running_var, eps):
+    """Batch norm of a table at inference.
+
+    x has shape (n, c), all else (c,); the result has the shape of x. n may be 1.
+    """
+    ...
+
+
+check("batch_norm_inference", my_batch_norm_inference)
+
+
+# %%
+def my_update_running_stats(running_mean, running_var, batch_mean, batch_var, count, momentum):
+    """The running mean and variance after one more batch, as PyTorch keeps them; all have shape (c,).
+
+    batch_var is the biased variance of the batch's count values per channel. Returns new arrays.
+    """
+    ...
+
+
+check("update_running_stats", my_update_running_stats)
+
+# %% [markdown]
+# Two that production needs: batch norm as one straight line, and the statistics of two sets from those of each.
+
+
+# %%
+def my_fold_affine(gamma, beta, running_mean, running_var, eps):
+    """Batch norm at inference as one straight line: scale and shift, of shape (c,), with y = scale * x + shift."""
+    ...
+
+
+check("fold_affine", my_fold_affine)
+
+
+# %%
+def my_merge_statistics(count_a, mean_a, var_a, count_b, mean_b, var_b):
+    """Count, mean and biased variance of two sets of values together, from those of each set (Chan et al. 1983).
+
+    Means and variances have shape (c,). A set may be empty.
+    """
+    ...
+
+
+check("merge_statistics", my_merge_statistics)
+
+# %% [markdown]
+# The whole layer. Then one as it was published, with two mistakes that no test of its training output can find.
+
+
+# %%
+class MyBatchNormModule(nn.Module):
+    """Batch norm of images: parameters weight and bias, running statistics that are saved with the model."""
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        ...
+
+    def forward(self, x):
+        """Normalise x, of shape (n, c, height, width): by its own statistics in training, else by the running ones."""
+        ...
+
+
+check("batch_norm_module", MyBatchNormModule)
+
+
+# %%
+class MyFindTheBugModule(nn.Module):
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight, self.bias = nn.Parameter(torch.ones(num_features)), nn.Parameter(torch.zeros(num_features))
+        self.running_mean = torch.zeros(num_features)
+        self.running_var = torch.ones(num_features)
+
+    def forward(self, x):
+        if torch.is_grad_enabled():
+            var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+            with torch.no_grad():
+                unbiased_var = var * x.numel() / (x.numel() - x.shape[1])
+                self.running_mean.copy_((1 - self.momentum) * self.running_mean + self.momentum * mean)
+                self.running_var.copy_((1 - self.momentum) * self.running_var + self.momentum * unbiased_var)
+        else:
+            mean, var = self.running_mean, self.running_var
+        x_hat = (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + self.eps)
+        return self.weight[:, None, None] * x_hat + self.bias[:, None, None]
+
+
+check("find_the_bug_module", MyFindTheBugModule)
+
+# %% [markdown]
+# The correction from “Find what is wrong”, for you to mend, and *stretch*: recalibration.
+
+
+# %%
+def my_find_the_bug_ema(batch_vars, momentum):
+    """A running variance that is right from the first batch on: after it, it equals the first batch's variance.
+
+    batch_vars has shape (batches, c); PyTorch's momentum. The result has shape (c,).
+    """
+    running_var = np.ones_like(batch_vars[0])
+    for batch_var in batch_vars:
+        running_var = (1 - momentum) * running_var + momentum * batch_var
+    return running_var / (1 - (1 - momentum) ** len(batch_vars))
+
+
+check("find_the_bug_ema", my_find_the_bug_ema)
+
+
+# %%
+def my_recalibrate(model, loader):
+    """Set the running statistics of model[1], a BatchNorm1d, to those of all data; everything else stays as it is.
+
+    model[0] is a linear layer; the loader's batches may differ in size. The variance is the unbiased one, of all the
+    values that reach model[1].
+    """
+    ...
+
+
+check("recalibrate", my_recalibrate)
+
+# %% [markdown]
+# `exercises()` lists all exercises with your progress, `restore("recalibrate")` brings back code that you checked, and
+# `calibration()` draws how well your confidence has matched your predictions.
+
+# %% [markdown]
 # ## Say it in an interview
 #
 # > "In training, batch norm uses the batch's own mean and variance and keeps a running average of them; in evaluation
@@ -439,36 +553,11 @@ for r, other in enumerate(study.config.learning_rates):
 # > batch, the other way round than in Keras. If a model is good in training and poor when served, I send one example
 # > alone and with different neighbours: if the answer changes, it is still in training mode. If not, I suspect the
 # > running statistics and recompute them in one pass over the data."
-#
-# <details><summary>Is <code>torch.no_grad()</code> enough for inference?</summary>
-#
-# No. It stops gradients. The layer would still normalise by the batch, and its running statistics would still move.
-# `model.eval()` changes both.
-#
-# </details>
-#
-# <details><summary>Training accuracy is high, validation accuracy is at chance, after 200 steps. A bug?</summary>
-#
-# Perhaps only a cold start. With a momentum of 0.01 the start still holds 13% of the running statistics after 200
-# steps. Recalibrate and measure again: if accuracy comes back, the weights are fine.
-#
-# </details>
-#
-# <details><summary>You froze the backbone with <code>requires_grad=False</code>, and its outputs changed during
-# fine-tuning. Why?</summary>
-#
-# Its batch-norm layers were in training mode, so their outputs depend on the new data's batches, and their buffers
-# drift towards the new data. Put them into `eval()` after every `model.train()`.
-#
-# </details>
-#
-# <details><summary>Can you average the variances of the batches to get that of the data?</summary>
-#
-# Only if the batches have equal means. Otherwise add the variance of the means, or merge counts, means and sums of
-# squares.
-#
-# </details>
-#
+
+# %%
+ask("eval-forgotten", "no-grad-not-eval", "stale-statistics", "freeze-batch-norm", "average-the-variances")
+
+# %% [markdown]
 # ## What is contested
 #
 # That running statistics can be repaired is not in dispute; which statistics should serve is. Wu and Johnson recommend
