@@ -161,11 +161,20 @@ def test_each_gradient_has_the_dtype_of_what_it_belongs_to(training, dtype, para
     assert [gradient.dtype for gradient in gradients] == [dtype, parameter_dtype, parameter_dtype]
 
 
-def test_sums_over_a_half_precision_gradient_run_in_float32():
-    x = torch.randn(4096, 1).to(torch.bfloat16).requires_grad_()
+@each_mode
+def test_sums_over_a_half_precision_gradient_are_those_of_float32(training):
+    x = torch.randn(1000, 1).to(torch.bfloat16).requires_grad_()
     bias = torch.zeros(1, requires_grad=True)
-    run(x, bias=bias, training=True).backward(torch.full_like(x, 1.0078125))  # a bfloat16 sum stops growing at 256
-    assert bias.grad.item() == 4096 * 1.0078125
+    run(x, bias=bias, training=training).backward(torch.full_like(x, 1.0078125))
+    assert bias.grad.item() == 1007.8125  # 1008 in bfloat16
+
+
+@each_mode
+def test_an_empty_batch_has_second_derivatives_of_zero(training):
+    x, weight, bias = leaves((0, 3, 2))
+    gradients = torch.autograd.grad(run(x, weight, bias, training=training).sum(), [x, weight], create_graph=True)
+    total = sum(gradient.sum() for gradient in gradients)
+    assert torch.autograd.grad(total, weight)[0].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_the_batchs_mean_and_variance_carry_no_gradient():

@@ -277,6 +277,7 @@ BAD_INPUT = [
         for call in ("closed", "staged", "inference")
         for bad in [
             (call, {"grad_y": np.ones((2, 3, 5))}, "grad_y must have the input's shape (2, 3, 4), got (2, 3, 5)"),
+            (call, {"grad_y": np.ones((2, 4, 3))}, "grad_y must have the input's shape (2, 3, 4), got (2, 4, 3)"),
             (call, {"grad_y": np.ones((2, 3))}, "grad_y must have the input's shape (2, 3, 4), got (2, 3)"),
             (call, {"grad_y": np.ones((1, 3, 4))}, "grad_y must have the input's shape (2, 3, 4), got (1, 3, 4)"),
             (call, {"grad_y": np.ones((2, 3, 4), int)}, "grad_y must be float32 or float64, got int64"),
