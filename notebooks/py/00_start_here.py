@@ -61,8 +61,8 @@ print("mean", mean, " variance", var, " standardised", x_hat)
 
 # %% [markdown]
 # The mean is 3 and the variance 4, so each value lies one standard deviation (2) from the mean. `x_hat` (say "x hat")
-# is the field's name for the standardised value. As long as the feature varies, it has mean 0 and variance 1, whatever the layers below did
-# to the feature.
+# is the field's name for the standardised value. As long as the feature varies, it has mean 0 and variance 1, whatever
+# the layers below did to the feature.
 #
 # Fixing every feature at mean 0 and variance 1 would be a restriction, so the layer ends with a learned scale
 # $\gamma$ (gamma) and shift $\beta$ (beta). They start at 1 and 0, where they change nothing; here they are 10 and 3:
@@ -200,9 +200,9 @@ assert np.median(shallow.accuracy["no_norm"][1]) > np.median(result.accuracy["no
 # <details><summary>What you should find</summary>
 #
 # At a rate of 1, where every plain network of eight layers was lost, the shallow one still gets somewhere, though it
-# depends on the seed; at 3 it is lost as well. With batch norm both rates train. So depth narrows the range of rates that a plain
-# network survives, and batch norm widens it again: how much it buys depends on the network. A claim about batch norm
-# that leaves out depth, rate and batch size is not yet a claim.
+# depends on the seed; at 3 it is lost as well. With batch norm both rates train. So depth narrows the range of rates
+# that a plain network survives, and batch norm widens it again: how much it buys depends on the network. A claim about
+# batch norm that leaves out depth, rate and batch size is not yet a claim.
 #
 # </details>
 
@@ -210,10 +210,9 @@ assert np.median(shallow.accuracy["no_norm"][1]) > np.median(result.accuracy["no
 # ## How this course treats a claim
 #
 # A claim names the network, the data, the number of seeds, what was held equal, and what was found, also where the
-# effect did not show. Every measured number in the text is printed by a cell, and every *takeaway* is checked
-# against that number when the notebook runs: were it no longer true, the cell would fail, and so would the project's
-# tests. Functions that you did not write yourself can be read on the spot. These two trained the
-# 70 networks:
+# effect did not show. Every measured number in the text is printed by a cell, and every *takeaway* is checked against
+# that number when the notebook runs: were it no longer true, the cell would fail, and so would the project's tests.
+# Functions that you did not write yourself can be read on the spot. These two trained the 70 networks:
 
 # %%
 from bnlab.experiments.training import sgd_steps, train_ensemble
@@ -262,30 +261,12 @@ found
 # initial weights, a little regularisation. The costs are a dependence on the batch and a difference between training
 # and inference, which is where its bugs come from if you forget it."
 #
-# Then expect one of these. Answer aloud before you unfold.
-#
-# <details><summary>Is a network with batch norm more accurate?</summary>
-#
-# Not by itself. It trains where the other diverges and gets to a given accuracy in fewer steps at a large rate; at a
-# small rate it can be behind, as the left edge of the picture shows.
-#
-# </details>
-#
-# <details><summary>Does batch norm let me use any learning rate?</summary>
-#
-# No. In the picture it failed at 10. Weights in front of a norm cannot blow up its output, but gamma, beta and the
-# last layer are not protected.
-#
-# </details>
-#
-# <details><summary>Why does it work? Was it internal covariate shift?</summary>
-#
-# That was the original explanation (2015): layers suffer because the distribution of their inputs keeps moving. In
-# 2018 noise was injected after batch norm, so that the distributions moved more, and the benefit stayed. A smoother
-# loss surface, the scale invariance of the weights in front, and better-behaved signals at initialisation are the
-# explanations discussed since. That it helps is measured; why is debated.
-#
-# </details>
+# Then expect one of these. Answer aloud before you unfold: half a minute first, then two.
+
+# %%
+from bnlab.practice import ask
+
+ask("more-accurate", "any-learning-rate", "why-it-works", "fourteen-times")
 
 # %% [markdown]
 # ## In one sentence, and on
