@@ -30,7 +30,7 @@ def evaluation_by_momentum(result: Result, rate: int, *, title: str) -> Figure:
         for column, seeds in enumerate(result.corrected[rate, panel]):
             _seeds(ax, column + 0.22, seeds, "averaged", "without their start")
         _seeds(ax, len(columns) - 1, ceiling, "output", "recalibrated")
-        ax.set_xticks(range(len(columns)), columns, rotation=35)
+        ax.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
         ax.grid(visible=False, axis="x")
         ax.set_title(f"after {config.steps[panel]:,} steps")
     axes[0, 0].set_ylabel("test accuracy, %")

@@ -55,6 +55,13 @@ def test_a_slow_average_has_not_arrived_after_twenty_steps(result):
     assert (result.gap(1)[0, 0] > 0.05).all()
 
 
+def test_after_one_step_any_average_without_its_start_is_that_one_batch():
+    config = study.Config(momenta=(0.01, 1.0), steps=(1,), learning_rates=(1.0,), seeds=(0, 1, 2), depth=2, width=32)
+    result = study.run(config)
+    assert result.corrected[0, 0, 0] == pytest.approx(result.running[0, 0, 1], abs=ONE_IMAGE)
+    assert (result.running[0, 0, 0] != result.running[0, 0, 1]).all()  # else the start would not matter
+
+
 def test_the_gap_is_recalibrated_minus_running_for_the_same_network():
     config = study.Config(momenta=(0.01, 0.1), steps=(10,), learning_rates=(0.1, 1.0), seeds=(0, 1))
     running = np.zeros((2, 1, 2, 2))
