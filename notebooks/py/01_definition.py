@@ -407,8 +407,8 @@ takeaway(
 # ## Exercises
 #
 # Write your answer in place of the `...` and run the cell. `check` tries it on small and on awkward inputs. A wrong
-# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. `hint("predict_shapes")` nudges,
-# `hint("predict_shapes", 2)` says more, `solution("predict_shapes")` ends it (import them from `bnlab.practice`).
+# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. From `bnlab.practice`,
+# `hint("predict_shapes")` nudges and `solution("predict_shapes")` ends it.
 
 
 # %%

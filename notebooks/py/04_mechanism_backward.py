@@ -22,25 +22,6 @@
 # ## First, from memory
 #
 # Answer aloud before you unfold.
-#
-# <details><summary>Write down batch norm's forward pass for one channel, in four lines.</summary>
-#
-# The mean; the variance, the mean square of the centred values; x_hat, the centred values divided by sqrt(var + eps); y
-# = gamma · x_hat + beta.
-#
-# </details>
-#
-# <details><summary>What are the mean and the mean square of x_hat?</summary>
-#
-# The mean is 0. The mean square is var / (var + eps): 1, as long as the variance is far above eps.
-#
-# </details>
-#
-# <details><summary>You add 7 to every value of a channel. What happens to the output, in training mode?</summary>
-#
-# Nothing: the mean goes up by 7 as well. What all values of a channel share is forgotten.
-#
-# </details>
 
 # %%
 import numpy as np
@@ -52,6 +33,7 @@ from bnlab.experiments.data import digits
 from bnlab.layers import BatchNorm1d, BatchNorm2d
 from bnlab.layers.manual import NormaliseByBatch
 from bnlab.notebook import setup, show, takeaway
+from bnlab.practice import ask, check, predict, recall, reveal
 from bnlab.reference import (
     batch_norm_backward,
     batch_norm_backward_staged,
@@ -61,6 +43,7 @@ from bnlab.reference import (
 )
 
 setup()
+recall("04")
 
 # %% [markdown]
 # ## A loss that looks at one output
@@ -68,8 +51,10 @@ setup()
 # The values 3, 9, 11 and 17 are one channel, the one you normalised in chapter 03. Gamma is 10. The loss is five times
 # the *first output* and looks at nothing else, so the gradient that arrives at the outputs is (5, 0, 0, 0).
 #
-# **Predict before you run.** Which of the four *inputs* get a gradient that is not 0: the first only, or all? And to
-# what do the four add up? Say how sure you are.
+# **Predict before you run**, and say how sure you are.
+
+# %%
+predict("one-output-four-inputs")
 
 # %%
 x, grad_y = np.array([3.0, 9.0, 11.0, 17.0]), np.array([5.0, 0.0, 0.0, 0.0])
@@ -79,6 +64,7 @@ inputs = torch.tensor(x).reshape(4, 1).requires_grad_()
 (5 * layer(inputs)[0, 0]).backward()
 from_autograd = inputs.grad.ravel().numpy()
 print("gradient of the inputs:", from_autograd.round(4))
+reveal("one-output-four-inputs")
 
 # %% [markdown]
 # All four, and they add up to 0. The first output was made from the first input *and* from the mean and the variance,
@@ -530,6 +516,60 @@ takeaway(
 #
 # Close this page, and write the six steps for a channel of your own, then the one line.
 #
+# Write your answer in place of the `...` and run the cell. `check` tries it on small and on awkward inputs. A wrong
+# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. From `bnlab.practice`,
+# `hint("batch_norm_backward_staged")` nudges and `solution("batch_norm_backward_staged")` ends it.
+
+
+# %%
+def my_batch_norm_backward_staged(grad_y, cache):
+    """Gradients of a table's batch norm, one node of the graph at a time.
+
+    The graph: mean -> centred = x - mean -> var = mean of centred^2 -> inv_std = 1 / sqrt(var + eps)
+    -> x_hat = centred * inv_std -> y = gamma * x_hat + beta.
+
+    grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n), and centred is x_hat / inv_std.
+    Returns grad_x_hat, grad_inv_std, grad_var, grad_mean and grad_x; the middle three have shape (c,).
+    """
+    ...
+
+
+check("batch_norm_backward_staged", my_batch_norm_backward_staged)
+
+
+# %%
+def my_batch_norm_backward(grad_y, cache):
+    """Gradients of a table's batch norm in closed form: grad_x, grad_gamma and grad_beta.
+
+    grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n).
+    """
+    ...
+
+
+check("batch_norm_backward", my_batch_norm_backward)
+
+# %% [markdown]
+# The next one follows a formula that is printed in several places. Its tests passed, since they set gamma to 1.
+
+
+# %%
+def my_find_the_bug_backward(grad_y, cache):
+    """Gradients of a table's batch norm, by way of grad_x_hat: grad_x, grad_gamma and grad_beta.
+
+    grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n).
+    """
+    grad_beta = grad_y.sum(axis=0)
+    grad_gamma = (grad_y * cache.x_hat).sum(axis=0)
+    grad_x_hat = cache.gamma * grad_y
+    along_one = grad_x_hat.mean(axis=0)
+    along_x_hat = cache.x_hat * (grad_x_hat * cache.x_hat).mean(axis=0)
+    grad_x = cache.gamma * cache.inv_std * (grad_x_hat - along_one - along_x_hat)
+    return grad_x, grad_gamma, grad_beta
+
+
+check("find_the_bug_backward", my_find_the_bug_backward)
+
+# %% [markdown]
 # ## Say it in an interview
 #
 # > "In training, every output of a channel depends on every input, through the mean and the variance, so the gradient
@@ -537,32 +577,11 @@ takeaway(
 # > with x-hat, and multiply by gamma over the standard deviation. The two terms take out exactly what the forward pass
 # > ignores: a common shift and a common scale. In evaluation mode the statistics are constants, and it is just a
 # > scale."
-#
-# <details><summary>Your batch norm passes its tests and the network trains, but worse than with the library's. The
-# forward passes agree. What do you suspect, and how do you show it?</summary>
-#
-# That no gradient goes through the statistics: look for `no_grad`, `detach` or `.data` around the mean and variance.
-# Send an uneven, random gradient back through both and compare; and look at the sum of grad_x over a channel, which has
-# to be 0. `out.sum()` shows that both terms are missing; that one of them is, it does not.
-#
-# </details>
-#
-# <details><summary>A network with batch norm after a fully connected layer is trained with two examples per batch. What
-# happens to the gradient?</summary>
-#
-# Almost nothing passes. The two values of a channel become +1 and -1 whatever they were, so moving them changes
-# nothing, and the layers before get next to no gradient. Of m values, a share (m - 2)/m of a random gradient's energy
-# passes.
-#
-# </details>
-#
-# <details><summary>How do you choose the step of a numerical gradient check?</summary>
-#
-# In float64, with central differences, and by trying several: the error falls with the square of the step until
-# rounding takes over and grows as one over it. The best is often near 1e-5. A wrong gradient shows no V.
-#
-# </details>
-#
+
+# %%
+ask("derive-dx", "statistics-detached", "trains-but-worse", "two-examples-per-batch", "gradient-check-step")
+
+# %% [markdown]
 # ## What is convention, and what is contested
 #
 # The formula is calculus. What to keep for the way back is a choice: `x_hat`, or the input and two numbers per channel,

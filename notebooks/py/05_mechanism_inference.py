@@ -415,8 +415,8 @@ for r, other in enumerate(study.config.learning_rates):
 # ## Exercises
 #
 # Write your answer in place of the `...` and run the cell. `check` tries it on small and on awkward inputs. A wrong
-# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. `hint("batch_norm_inference")` nudges,
-# `hint("batch_norm_inference", 2)` says more, `solution("batch_norm_inference")` ends it (import them from `bnlab.practice`).
+# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. From `bnlab.practice`,
+# `hint("batch_norm_inference")` nudges and `solution("batch_norm_inference")` ends it.
 
 
 # %%
