@@ -51,6 +51,15 @@ def test_the_ceiling_is_that_of_the_recalibrated_network(result):
     assert found == pytest.approx([accuracy.item() for accuracy in right], abs=ONE_IMAGE)
 
 
+def test_recalibration_runs_in_batches_of_the_size_of_training():
+    train = mnist1d().train
+    ensemble = trained(5, momentum=0.1)
+    alone = ensemble.member(3)
+    recalibrate(alone, train.x.split(10))  # small, so that the second layer's input depends on it
+    exact = study._recalibrated(ensemble, train, 10)
+    torch.testing.assert_close(exact.buffers["5.running_var"][3], alone.get_buffer("5.running_var"))
+
+
 def test_a_slow_average_has_not_arrived_after_twenty_steps(result):
     assert (result.gap(1)[0, 0] > 0.05).all()
 
