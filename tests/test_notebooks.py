@@ -261,6 +261,16 @@ def test_a_definition_that_an_exercise_checks_needs_no_other_comparison(good):
     assert broken_rules(with_cells(good, [*cells, new_code_cell(stub + "check('norm', my_norm_again)")])) == set()
 
 
+def test_the_section_of_exercises_and_calls_for_practice_are_not_counted(good):
+    forty = [*good.notebook.cells, *(new_markdown_cell("So?") for _ in range(20))]
+    assert broken_rules(with_cells(good, forty)) == set()
+    practice = [new_markdown_cell("## Exercises\n\nOf the section of exercises."), new_code_cell("ours\n" * 30)]
+    after = new_markdown_cell("## Say it\n\nNow.")
+    assert broken_rules(with_cells(good, [*forty[:-1], *practice, after])) == set()
+    assert broken_rules(with_cells(good, [*forty[:-1], new_markdown_cell("So?"), new_code_cell("ask('why')")])) == set()
+    assert broken_rules(with_cells(good, [*forty, *practice, after])) == {"number_of_cells"}
+
+
 def edit(number, **changes):
     """An offence: the cell of that number is not as it should be."""
 

@@ -300,8 +300,6 @@ print("bnlab.reference agrees:", np.allclose(tested, affine, **close))
 before_norm = network[1]
 merged = nn.functional.linear(data.test.x.flatten(1), scale[:, None] * before_norm.weight, shift)
 print("one linear layer does the work of two:", torch.allclose(network[:3](data.test.x), merged, **close))
-
-# %%
 takeaway(
     "In evaluation mode batch norm is one scale and one shift per channel, so the linear layer or convolution before "
     "it can absorb it: at inference it need cost nothing.",
@@ -381,8 +379,6 @@ for s, step in enumerate(study.config.steps):
         verdicts[step, momentum] = gap.verdict(margin=1)
         gain = f"{gap.mean:4.1f} [{gap.low:4.1f}, {gap.high:4.1f}], without the start {rest.mean:4.1f}"
         print(f"{step:4d} steps, momentum {momentum:<5g}: {gain}: {verdicts[step, momentum]}")
-
-# %%
 takeaway(
     "In a short run with a slow average, recalibration is worth tens of points. At PyTorch's default of 0.1 it was "
     "worth about one point at first and nothing later.",

@@ -73,7 +73,12 @@ def test_the_solution_passes(task):
 
 
 @pytest.mark.parametrize(
-    ("task", "style"), [(task, style) for task, styles in STYLES.items() for style in styles], ids=str
+    ("task", "style"),
+    [
+        pytest.param(task, style, id=f"{task}:{number}:{style.__name__}")  # an address would differ between processes
+        for task, styles in STYLES.items()
+        for number, style in enumerate(styles)
+    ],
 )
 def test_every_correct_style_passes(task, style):
     verdict = check(task, style)
