@@ -35,13 +35,13 @@ class Chapter:
         return [cell for cell in self.notebook.cells if cell.cell_type == "code"]
 
     @property
-    def beside_practice(self):
-        """The cells that are neither in the section of the exercises nor a call for a prediction or a question."""
+    def beside_exercises(self):
+        """The cells outside the section of the exercises."""
         kept, exercising = [], False
         for cell in self.notebook.cells:
-            if cell.cell_type == "markdown" and re.match("## ", cell.source):
+            if cell.cell_type == "markdown" and cell.source.startswith("## "):
                 exercising = cell.source.startswith("## Exercises")
-            if not exercising and not re.match(r"(predict|recall|ask)\(", cell.source):
+            if not exercising:
                 kept.append(cell)
         return kept
 

@@ -44,6 +44,8 @@ from bnlab.practice import ask, check, predict, recall, reveal
 from bnlab.reference import batch_norm_inference
 
 setup()
+
+# %%
 recall("05")
 
 # %% [markdown]
@@ -300,6 +302,8 @@ print("bnlab.reference agrees:", np.allclose(tested, affine, **close))
 before_norm = network[1]
 merged = nn.functional.linear(data.test.x.flatten(1), scale[:, None] * before_norm.weight, shift)
 print("one linear layer does the work of two:", torch.allclose(network[:3](data.test.x), merged, **close))
+
+# %%
 takeaway(
     "In evaluation mode batch norm is one scale and one shift per channel, so the linear layer or convolution before "
     "it can absorb it: at inference it need cost nothing.",
@@ -379,6 +383,8 @@ for s, step in enumerate(study.config.steps):
         verdicts[step, momentum] = gap.verdict(margin=1)
         gain = f"{gap.mean:4.1f} [{gap.low:4.1f}, {gap.high:4.1f}], without the start {rest.mean:4.1f}"
         print(f"{step:4d} steps, momentum {momentum:<5g}: {gain}: {verdicts[step, momentum]}")
+
+# %%
 takeaway(
     "In a short run with a slow average, recalibration is worth tens of points. At PyTorch's default of 0.1 it was "
     "worth about one point at first and nothing later.",
@@ -392,8 +398,9 @@ takeaway(
 # was as good as exact statistics. The opposite fault, too *fast* an average, is small: `momentum=1` evaluates with the
 # last batch alone, and costs two points at the end and one or less before. Twelve intervals at 95% will include a miss
 # now and then, so make little of a single one near its margin. And the accuracies themselves carry the standard error
-# of the test set, printed above the picture; pairing removes it from the differences only. Does the pattern hang on
-# the learning rate?
+# of the test set, printed above the picture; pairing removes it from the differences only. Does the pattern hang on the
+# learning rate? It does not: at every rate 0.001 loses tens of points, 0.01 loses them early, and 0.1 hardly any. A
+# momentum that is fine in a run of many thousand steps can look like a broken model in a short one.
 
 # %%
 for r, other in enumerate(study.config.learning_rates):
@@ -402,10 +409,6 @@ for r, other in enumerate(study.config.learning_rates):
     print(f"rate {other:3g}, gain after 100/300/1000 steps at momentum {shown}")
     assert min(rows[0.001][2].low, rows[0.01][0].low) > 10
     assert max(gap.low for gap in rows[0.1]) < 1
-
-# %% [markdown]
-# It does not: at every rate 0.001 loses tens of points, 0.01 loses them early, and 0.1 hardly any. A momentum that is
-# fine in a run of many thousand steps can look like a broken model in a short one.
 
 # %% [markdown]
 # ## Exercises
@@ -542,18 +545,6 @@ check("recalibrate", my_recalibrate)
 # `calibration()` draws how well your confidence has matched your predictions.
 
 # %% [markdown]
-# ## Say it in an interview
-#
-# > "In training, batch norm uses the batch's own mean and variance and keeps a running average of them; in evaluation
-# > it uses the average, so it becomes a fixed scale and shift per channel. Momentum in PyTorch is the weight of the new
-# > batch, the other way round than in Keras. If a model is good in training and poor when served, I send one example
-# > alone and with different neighbours: if the answer changes, it is still in training mode. If not, I suspect the
-# > running statistics and recompute them in one pass over the data."
-
-# %%
-ask("eval-forgotten", "no-grad-not-eval", "stale-statistics", "freeze-batch-norm", "average-the-variances")
-
-# %% [markdown]
 # ## What is contested
 #
 # That running statistics can be repaired is not in dispute; which statistics should serve is. Wu and Johnson recommend
@@ -575,3 +566,14 @@ ask("eval-forgotten", "no-grad-not-eval", "stale-statistics", "freeze-batch-norm
 # - Singh and Shrivastava 2019, [EvalNorm](https://arxiv.org/abs/1904.06031).
 # - Nado et al. 2020, [Evaluating Prediction-Time Batch Normalization for Robustness under Covariate
 #   Shift](https://arxiv.org/abs/2006.10963).
+#
+# ## Say it in an interview
+#
+# > "In training, batch norm uses the batch's own mean and variance and keeps a running average of them; in evaluation
+# > it uses the average, so it becomes a fixed scale and shift per channel. Momentum in PyTorch is the weight of the new
+# > batch, the other way round than in Keras. If a model is good in training and poor when served, I send one example
+# > alone and with different neighbours: if the answer changes, it is still in training mode. If not, I suspect the
+# > running statistics and recompute them in one pass over the data."
+
+# %%
+ask("eval-forgotten", "no-grad-not-eval", "stale-statistics", "freeze-batch-norm", "average-the-variances")
