@@ -53,7 +53,7 @@ def test_text_is_wrapped_at_80_columns_and_code_is_left_as_it_is():
 def test_html_escapes_what_it_shows_and_marks_code():
     shown = made(message="a `x < y` <b>\n\n    if x < y:")._repr_html_()
     assert "<p>a <code>x &lt; y</code> &lt;b&gt;</p>" in shown
-    assert "<pre>if x &lt; y:</pre>" in shown
+    assert "<pre><code>if x &lt; y:</code></pre>" in shown
 
 
 def test_empty_lines_of_code_do_not_end_it():
