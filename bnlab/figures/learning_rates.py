@@ -1,5 +1,6 @@
 """Accuracy against learning rate, with and without batch normalisation."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from bnlab.experiments.learning_rate_tolerance import Result
@@ -20,7 +21,7 @@ def learning_rate_sweep(result: Result, *, title: str) -> Figure:
             x = rate * (0.94, 1.06)[side]  # side by side, so that neither arm hides the other
             ax.plot([x] * (~lost).sum(), seeds[~lost], "o", color=COLOURS[arm], alpha=0.6, markersize=5)
             ax.plot([x] * lost.sum(), seeds[lost], "x", color=COLOURS[arm], markersize=6)
-        middle = [sorted(seeds)[len(seeds) // 2] for seeds in accuracy]
+        middle = np.median(accuracy, axis=1)
         ax.plot([rate * (0.94, 1.06)[side] for rate in rates], middle, color=COLOURS[arm], label=LABELS[arm])
     ax.axhline(10, color=COLOURS["theory"], linestyle=":", linewidth=1)
     ax.annotate("guessing", (rates[0], 10), xytext=(0, 4), textcoords="offset points", color=COLOURS["theory"])

@@ -1,6 +1,6 @@
 """Six ways to compute a mean and a variance, each accumulating in the dtype of its input.
 
-On paper they are equal. In float32 they part as soon as the mean is large beside the spread, as it is in activations
+On paper they are equal. In float32 they part as soon as the mean is large beside the spread, as it can be in data
 that nobody has centred; to show that, the dtype is kept here, and nowhere else in `bnlab.reference`. Every variance is
 biased (divided by the count), as batch normalisation needs it. NaN passes through all six.
 """

@@ -56,7 +56,7 @@ def test_the_arms_of_a_momentum_stand_side_by_side(figure):
 
 
 def test_panels_columns_and_arms_are_named(figure):
-    titles = ["".join(ax.get_title(place) for place in ("left", "center")) for ax in figure.axes]  # the style moves them
+    titles = ["".join(ax.get_title(place) for place in ("left", "center")) for ax in figure.axes]
     assert titles == ["after 10 steps", "after 2,000 steps"]
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0.01", "0.1", "recalibrated"]
     named = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
