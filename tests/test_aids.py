@@ -76,6 +76,7 @@ def table_rows(name):
 def names_in_use():
     functions = (reference.batch_norm_forward, reference.update_running_stats, nn.BatchNorm2d)
     names = {parameter for function in functions for parameter in inspect.signature(function).parameters}
+    names |= set(inspect.unwrap(reference.batch_norm_backward).__code__.co_varnames)  # the gradients it returns
     return names | set(Cache._fields) | set(vars(nn.Module())) | set(nn.BatchNorm2d(1).state_dict()) | {"y"}
 
 
