@@ -145,7 +145,8 @@ def update_running_stats(
 ) -> tuple[Float64[np.ndarray, " c"], Float64[np.ndarray, " c"]]:
     """Move the running statistics towards a batch's (Ioffe & Szegedy 2015, section 3.1, arXiv:1502.03167).
 
-    The paper asks for moving averages and, in Algorithm 2, for the unbiased variance, `m / (m - 1)` times the batch's.
+    The paper tracks training with moving averages; its Algorithm 2 asks for the unbiased variance, `m / (m - 1)` times
+    the batch's.
     Momentum is PyTorch's, the weight of the *new* value: `(1 - momentum) * old + momentum * batch`, so that Keras's
     0.99 is 0.01 here. Input is float32 or float64; everything is computed and returned in float64. NaN passes through.
 

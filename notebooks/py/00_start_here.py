@@ -32,8 +32,8 @@ setup()
 # > Batch normalisation is a layer that standardises every feature over the mini-batch: it subtracts the batch's mean,
 # > divides by the batch's standard deviation, and then lets two learned numbers per feature, gamma and beta, set the
 # > scale and the shift. In training the mean and variance come from the current batch, and the gradient flows through
-# > them. At inference they are replaced by running averages kept during training, so that an answer does not depend
-# > on which other examples are in the batch.
+# > them. At inference (in evaluation mode) they are replaced by running averages kept in training, so that an answer
+# > does not depend on which other examples are in the batch.
 # >
 # > It improves performance mostly through training. A network with batch norm tolerates much larger learning rates
 # > and worse initial weights, so it reaches a given accuracy in fewer steps, and it can train where the same network
@@ -89,7 +89,8 @@ assert np.allclose(y.ravel(), gamma * x_hat + beta, rtol=1e-5)
 # Now a real network on real data: 8x8 images of handwritten digits, eight hidden layers of 64 units, ReLU, plain
 # stochastic gradient descent. It is trained twice, without batch norm and with a batch-norm layer between each linear
 # layer and its ReLU. Everything else is the same in both: initial weights, order of the data, number of steps,
-# learning rate. What differs can therefore only come from the norm.
+# learning rate; only a linear layer's bias, which the norm would subtract again, is left out. What differs can
+# therefore only come from the norm.
 #
 # The learning rate runs from 0.01 to 10, and each setting is trained from five different seeds.
 #

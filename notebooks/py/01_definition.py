@@ -150,8 +150,8 @@ reveal("untouched-example")
 #
 # ## Which cells share one mean
 #
-# A convolution's output has four axes, $(N, C, H, W)$: examples, channels, height, width. A signal or a sentence has
-# three, $(N, C, L)$, with $L$ for length. Which cells go into one mean? All those of one channel:
+# A convolution's output has four axes, $(N, C, H, W)$: examples, channels, height, width. A signal has three, $(N, C,
+# L)$, with $L$ for length. Which cells go into one mean? All those of one channel:
 
 # %%
 shapes = (4, 3), (4, 3, 5), (4, 3, 2, 3)
@@ -382,9 +382,9 @@ takeaway(
 #
 # ### Not weight normalisation
 #
-# Weight normalisation (Salimans and Kingma 2016) normalises another thing. It writes each row of weights as
-# $w = g \, v / \lVert v \rVert$, a length $g$ times a direction, and computes nothing from the data. Triple the
-# weights, then triple the images, and see the standard deviation of one unit's output, with $g = 1$:
+# Weight normalisation (Salimans and Kingma 2016) normalises another thing. It writes each row of weights as $w = g \, v
+# / \lVert v \rVert$, a length $g$ times a direction, and computes nothing from the data once it is initialised. Triple
+# the weights, then triple the images, and see the standard deviation of one unit's output, with $g = 1$:
 
 # %%
 pixels = images.flatten(1).numpy()

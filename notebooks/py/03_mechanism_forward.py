@@ -448,9 +448,9 @@ check("group_norm", my_group_norm)
 #
 # Nothing here is disputed, but much of it is convention. PyTorch and Flax use `eps` 1e-5; Keras uses 1e-3, whose gain
 # stops at 32 rather than 316, so weights carried from one to the other need their `eps` carried too. The paper's
-# Algorithm 2 and PyTorch keep the unbiased running variance; Keras 3, Flax and ONNX the biased one. Flax computes
-# $E[x^2]-E[x]^2$ in float32 and clamps it at 0: no NaN, but where the digits are lost a variance of 0, and with it the
-# largest gain.
+# Algorithm 2 and PyTorch keep the unbiased running variance; Keras 3, Flax and ONNX the biased one. By default Flax
+# computes $E[x^2]-E[x]^2$ in float32 and clamps it at 0: no NaN, but where the digits are lost a variance of 0, and
+# with it the largest gain.
 #
 # ## In one sentence
 #

@@ -528,8 +528,8 @@ def my_batch_norm_backward_staged(grad_y, cache):
     The graph: mean -> centred = x - mean -> var = mean of centred^2 -> inv_std = 1 / sqrt(var + eps)
     -> x_hat = centred * inv_std -> y = gamma * x_hat + beta.
 
-    grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n), and centred is x_hat / inv_std.
-    Returns grad_x_hat, grad_inv_std, grad_var, grad_mean and grad_x; the middle three have shape (c,).
+    grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n).
+    centred is x_hat / inv_std. Returns grad_x_hat, grad_inv_std, grad_var, grad_mean and grad_x; the middle three have shape (c,).
     """
     ...
 

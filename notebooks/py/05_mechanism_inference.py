@@ -515,9 +515,10 @@ check("find_the_bug_module", MyFindTheBugModule)
 
 # %%
 def my_find_the_bug_ema(batch_vars, momentum):
-    """A running variance that is right from the first batch on: after it, it equals the first batch's variance.
+    """A running variance with its start taken out: a weighted mean of the batch variances alone.
 
-    batch_vars has shape (batches, c); PyTorch's momentum. The result has shape (c,).
+    Each older batch weighs 1 - momentum times as much as the next, the first included; the weights add up to 1.
+    batch_vars has shape (batches, c); momentum is PyTorch's. The result has shape (c,).
     """
     running_var = np.ones_like(batch_vars[0])
     for batch_var in batch_vars:

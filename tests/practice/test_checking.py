@@ -61,7 +61,7 @@ def test_an_unexplained_answer_is_shown_the_smallest_input_what_came_and_what_wa
     assert "On “one column” `y` differs" in verdict.message
     assert "came      [[-342.9982], [-342.9982], [2196.9937], [2196.9937]]" in verdict.message
     assert "expected  [[-7.], [-7.], [13.], [13.]]" in verdict.message
-    assert "There `x` was\n\n    [[1.], [1.], [5.], [5.]]" in verdict.message
+    assert "The arguments there:\n\n    x      [[1.], [1.], [5.], [5.]]\n    gamma  [10.]" in verdict.message
 
 
 def spoiled(change):

@@ -57,18 +57,26 @@ def _on_case(task: Task, case: Case, ours: Outcome, right: Outcome) -> list[str]
         return [f"{said}: its shape is {came.shape}, expected was {wanted.shape}."]
     if len(_values(wanted)) <= WIDTH and len(_values(came)) <= WIDTH:
         values = f"    came      {_values(came)}\n    expected  {_values(wanted)}"
-        return [f"{said}{_part(case, came, wanted)}.", values, *_first_argument(task, case)]
+        return [f"{said}{_part(case, came, wanted)}.", values, *_arguments(task, case)]
     distance = np.abs(np.where(np.isfinite(came), came, np.inf) - wanted)
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(distance)), wanted.shape))
     worst = f"most at [{', '.join(map(str, place))}], where {came[place]:.6g} came and {wanted[place]:.6g} was expected"
     return [f"{said}{_part(case, came, wanted)}, {worst}."]
 
 
-def _first_argument(task: Task, case: Case) -> list[str]:
-    first = case.arguments[0]
-    if task.trial is not None or not isinstance(first, np.ndarray) or len(_values(first)) > WIDTH:
+def _arguments(task: Task, case: Case) -> list[str]:
+    """What the function was called with, as far as it is short."""
+    if task.trial is not None:
         return []
-    return [f"There `{parameters(task)[0]}` was", f"    {_values(first)}"]
+    names = parameters(task)
+    width = max(map(len, names))
+    given = {
+        name: _values(np.asarray(a))
+        for name, a in zip(names, case.arguments, strict=True)
+        if np.shape(a) or np.isscalar(a)
+    }
+    lines = [f"    {name:{width}}  {text}" for name, text in given.items() if len(text) <= WIDTH - 6]
+    return ["The arguments there:", "\n".join(lines)] if lines else []
 
 
 def _part(case: Case, came: np.ndarray, wanted: np.ndarray) -> str:

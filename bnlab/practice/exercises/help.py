@@ -22,11 +22,14 @@ def hint(task: str, level: int = 1) -> Note:
         count_parameters, hint 1 of 2.
         <BLANKLINE>
         Which numbers of the layer get a gradient? Which does it only keep?
+        <BLANKLINE>
+        For more: `hint('count_parameters', 2)`.
     """
     hints = task_of(task).hints
     if not 1 <= level <= len(hints):
         raise ValueError(f"expected a level from 1 to {len(hints)} for {task!r}, got {level}")
-    return Note(f"{task}, hint {level} of {len(hints)}.", hints[level - 1])
+    more = f"\n\nFor more: `hint({task!r}, {level + 1})`." if level < len(hints) else ""
+    return Note(f"{task}, hint {level} of {len(hints)}.", hints[level - 1] + more)
 
 
 def solution(task: str) -> Note:
@@ -41,9 +44,7 @@ def solution(task: str) -> Note:
     progress.record_request(task, "solution")
     if passed or asked_before:
         return Note(f"{task}, the solution.", code(spec.source))
-    nudge = (
-        f"Try once more first, or ask for `hint({task!r}, {len(spec.hints)})`. Run this cell again to see it anyway."
-    )
+    nudge = f"Try once more first, or ask for `hint({task!r}, {len(spec.hints)})`. Ask again to see it anyway."
     return Note(f"{task}: not passed yet.", nudge)
 
 

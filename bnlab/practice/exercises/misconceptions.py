@@ -17,7 +17,7 @@ class Misconception(NamedTuple):
 
 FORWARD = "chapter 03, “Where epsilon stands”"
 AXES = "chapter 01, “Which cells share one mean”"
-BACKWARD = "chapter 04"
+BACKWARD = "chapter 04, “Six lines become one”"
 INFERENCE = "chapter 05"
 
 MISCONCEPTIONS = {
@@ -104,13 +104,13 @@ MISCONCEPTIONS = {
     "momentum-flipped": Misconception(
         "Momentum weighs the old value. PyTorch's is the weight of the *new* one: `(1 - momentum) * old + momentum * "
         "new`. Keras and Flax mean the opposite, so their 0.99 is 0.01 here.",
-        INFERENCE,
+        "chapter 05, “One average, four conventions”",
     ),
     "stats-detached": Misconception(
         "The mean and the variance are treated as constants. They are computed from x, so the gradient also flows "
         "through them, and takes out of `grad_y` what they would have absorbed: its mean, and its component along "
         "`x_hat`.",
-        BACKWARD,
+        "chapter 04, “If the statistics are detached”",
     ),
     "missing-mean-gradient": Misconception(
         "The road through the mean is missing. Raising one x raises the mean, which lowers every output of the "
@@ -126,6 +126,20 @@ MISCONCEPTIONS = {
         "Gamma is multiplied in twice. Either `grad_x_hat = gamma * grad_y` carries it, or the factor in front of the "
         "closed form does; a formula printed in several places has both.",
         BACKWARD,
+    ),
+    "wrong-power": Misconception(
+        "The power of inv_std is wrong. inv_std is (var + eps)^(-1/2): its derivative is -0.5 * inv_std**3, and what "
+        "stands in front of the closed form is gamma times inv_std itself.",
+        "chapter 04, “Six steps back, with a pencil”",
+    ),
+    "gradients-swapped": Misconception(
+        "grad_gamma and grad_beta have changed places: grad_gamma sums grad_y * x_hat, grad_beta sums grad_y.",
+        "chapter 04, “Six steps back, with a pencil”",
+    ),
+    "first-batch-too-heavy": Misconception(
+        "The average starts at the first batch's variance, which then keeps the weight of the start: "
+        "`(1 - momentum) ** (t - 1)`, far more than the batches after it. Start at 0 and divide by the weights so far.",
+        "chapter 05, “Find what is wrong”",
     ),
     "division-by-count-missing": Misconception(
         "A sum stands where a mean belongs, or the other way round. The mean is 1/m times a sum, so what flows back "

@@ -80,7 +80,7 @@ def code(source: str) -> str:
 
 def _paragraph(text: str) -> str:
     if _is_code(text):
-        return f"<pre><code>{html.escape(textwrap.dedent(text))}</code></pre>"
+        return f'<pre style="margin: 0 0 1em"><code>{html.escape(textwrap.dedent(text))}</code></pre>'
     return f"<p>{_inline(text)}</p>"
 
 

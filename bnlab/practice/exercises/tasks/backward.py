@@ -13,8 +13,8 @@ def batch_norm_backward_staged(grad_y, cache):
     The graph: mean -> centred = x - mean -> var = mean of centred^2 -> inv_std = 1 / sqrt(var + eps)
     -> x_hat = centred * inv_std -> y = gamma * x_hat + beta.
 
-    grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n), and centred is x_hat / inv_std.
-    Returns grad_x_hat, grad_inv_std, grad_var, grad_mean and grad_x; the middle three have shape (c,).
+    grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n).
+    centred is x_hat / inv_std. Returns grad_x_hat, grad_inv_std, grad_var, grad_mean and grad_x; the middle three have shape (c,).
     """
     centred = cache.x_hat / cache.inv_std
     grad_x_hat = grad_y * cache.gamma
@@ -99,8 +99,8 @@ TASKS = (
             ),
             mistake("gamma-counted-twice", "(grad_x_hat * centred)", "(grad_x_hat * cache.gamma * centred)"),
             mistake("affine-ignored", "grad_y * cache.gamma", "grad_y"),
-            mistake("std-not-variance", "cache.inv_std**3", "cache.inv_std**2"),
-            mistake("std-not-variance", "-0.5 * cache.inv_std**3", "-(cache.inv_std**2)"),
+            mistake("wrong-power", "cache.inv_std**3", "cache.inv_std**2"),
+            mistake("wrong-power", "-0.5 * cache.inv_std**3", "-(cache.inv_std**2)"),
             mistake("global-statistics", ".sum(axis=0)", ".sum()"),
             mistake(
                 "division-by-count-missing", "centred / cache.count", "centred", "grad_mean / cache.count", "grad_mean"
@@ -129,9 +129,9 @@ TASKS = (
             mistake("gamma-counted-twice", "cache.gamma * cache.inv_std", "cache.gamma**2 * cache.inv_std"),
             mistake("gamma-counted-twice", RETURN, "return grad_x, grad_gamma * cache.gamma, grad_beta"),
             mistake("affine-ignored", "cache.gamma * cache.inv_std", "cache.inv_std"),
-            mistake("affine-swapped", RETURN, "return grad_x, grad_beta, grad_gamma"),
-            mistake("std-not-variance", "cache.gamma * cache.inv_std", "cache.gamma * cache.inv_std**2"),
-            mistake("std-not-variance", "cache.gamma * cache.inv_std", "cache.gamma * np.sqrt(cache.inv_std)"),
+            mistake("gradients-swapped", RETURN, "return grad_x, grad_beta, grad_gamma"),
+            mistake("wrong-power", "cache.gamma * cache.inv_std", "cache.gamma * cache.inv_std**2"),
+            mistake("wrong-power", "cache.gamma * cache.inv_std", "cache.gamma * np.sqrt(cache.inv_std)"),
             mistake("unbiased-normalisation", "/ cache.count", "/ (cache.count - 1)"),
             mistake("global-statistics", "along_one = grad_beta / cache.count", "along_one = grad_y.mean()"),
             mistake("global-statistics", "grad_beta / cache.count", "(cache.gamma * grad_y).mean() / cache.gamma"),
@@ -163,9 +163,9 @@ TASKS = (
             mistake("missing-mean-gradient", " - along_one", ""),
             mistake("missing-var-gradient", " - along_x_hat", ""),
             mistake("affine-ignored", "cache.gamma * grad_y", "grad_y"),
-            mistake("affine-swapped", RETURN, "return grad_x, grad_beta, grad_gamma"),
-            mistake("std-not-variance", "cache.inv_std * (", "cache.inv_std**2 * ("),
-            mistake("std-not-variance", "cache.inv_std * (", "np.sqrt(cache.inv_std) * ("),
+            mistake("gradients-swapped", RETURN, "return grad_x, grad_beta, grad_gamma"),
+            mistake("wrong-power", "cache.inv_std * (", "cache.inv_std**2 * ("),
+            mistake("wrong-power", "cache.inv_std * (", "np.sqrt(cache.inv_std) * ("),
             mistake(
                 "unbiased-normalisation",
                 "grad_x_hat.mean(axis=0)",

@@ -36,9 +36,10 @@ def update_running_stats(running_mean, running_var, batch_mean, batch_var, count
 
 
 def find_the_bug_ema(batch_vars, momentum):
-    """A running variance that is right from the first batch on: after it, it equals the first batch's variance.
+    """A running variance with its start taken out: a weighted mean of the batch variances alone.
 
-    batch_vars has shape (batches, c); PyTorch's momentum. The result has shape (c,).
+    Each older batch weighs 1 - momentum times as much as the next, the first included; the weights add up to 1.
+    batch_vars has shape (batches, c); momentum is PyTorch's. The result has shape (c,).
     """
     running_var = np.zeros_like(batch_vars[0])
     for batch_var in batch_vars:
@@ -166,6 +167,13 @@ TASKS = (
         mistakes=(
             mistake("debiased-from-one", "np.zeros_like", "np.ones_like"),
             mistake("running-var-from-zero", " / (1 - (1 - momentum) ** len(batch_vars))", ""),
+            mistake(
+                "first-batch-too-heavy",
+                "np.zeros_like(batch_vars[0])\n    for batch_var in batch_vars:",
+                "batch_vars[0]\n    for batch_var in batch_vars[1:]:",
+                " / (1 - (1 - momentum) ** len(batch_vars))",
+                "",
+            ),
             mistake("cold-start", "np.zeros_like", "np.ones_like", " / (1 - (1 - momentum) ** len(batch_vars))", ""),
             mistake(
                 "momentum-flipped",
