@@ -70,9 +70,8 @@ def _judged(task: Task, attempt: Callable[..., Any]) -> Verdict:
 
 
 def _not_attempted(task: Task) -> Verdict:
-    message = f"Write your answer in place of the stub and run the cell again. For a nudge: `hint({task.id!r})`, from `bnlab.practice`."
-    if task.bug is not None:
-        message = f"Find the mistake, mend it, and run the cell again. For a nudge: `hint({task.id!r})`, from `bnlab.practice`."
+    todo = "Write your answer in place of the stub" if task.bug is None else "Find the mistake, mend it"
+    message = f"{todo}, and run the cell again. For a nudge: `hint({task.id!r})`, from `bnlab.practice`."
     return Verdict(passed=False, attempted=False, misconception=None, message=message, task=task.id)
 
 

@@ -70,12 +70,9 @@ def _arguments(task: Task, case: Case) -> list[str]:
         return []
     names = parameters(task)
     width = max(map(len, names))
-    given = {
-        name: _values(np.asarray(a))
-        for name, a in zip(names, case.arguments, strict=True)
-        if np.shape(a) or np.isscalar(a)
-    }
-    lines = [f"    {name:{width}}  {text}" for name, text in given.items() if len(text) <= WIDTH - 6]
+    given = zip(names, case.arguments, strict=True)
+    shown = {name: _values(np.asarray(a)) for name, a in given if isinstance(a, np.ndarray | int | float)}
+    lines = [f"    {name:{width}}  {text}" for name, text in shown.items() if len(text) <= WIDTH - 6]
     return ["The arguments there:", "\n".join(lines)] if lines else []
 
 

@@ -14,7 +14,8 @@ def batch_norm_backward_staged(grad_y, cache):
     -> x_hat = centred * inv_std -> y = gamma * x_hat + beta.
 
     grad_y has shape (n, c); cache holds x_hat, inv_std, gamma and count (which is n).
-    centred is x_hat / inv_std. Returns grad_x_hat, grad_inv_std, grad_var, grad_mean and grad_x; the middle three have shape (c,).
+    centred is x_hat / inv_std. Returns grad_x_hat, grad_inv_std, grad_var, grad_mean and grad_x; the middle three have
+    shape (c,).
     """
     centred = cache.x_hat / cache.inv_std
     grad_x_hat = grad_y * cache.gamma
