@@ -1,51 +1,80 @@
-"""Training many networks of one architecture at once."""
+"""Training: the plain loop for one network, and the same for many networks of one architecture at once."""
 
+import math
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.func import functional_call, grad_and_value, vmap
 
 from bnlab.experiments.data import Split
+from bnlab.experiments.ensemble import Ensemble
+from bnlab.experiments.optimisers import SGD, Optimiser, Schedule, constant
+
+__all__ = ["Ensemble", "Interrupted", "batches", "train", "train_ensemble", "training_steps"]
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """Networks of one architecture, their tensors stacked: the first axis of every tensor counts the members."""
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in `train_ensemble`: nothing that was done is lost.
 
-    architecture: nn.Module  # says how to compute; its own tensors are not used
-    parameters: dict[str, Tensor]
-    buffers: dict[str, Tensor]
+    Attributes:
+        ensemble: the members after the last whole step.
+        steps: how many steps were done.
+    """
 
-    @classmethod
-    def of(cls, models: Sequence[nn.Module]) -> "Ensemble":
-        """Stacks copies of the models' parameters and buffers; the models stay as they are."""
-        parameters, buffers = stack_module_state(list(models))
-        return cls(deepcopy(models[0]), {name: p.detach() for name, p in parameters.items()}, buffers)
+    def __init__(self, ensemble: Ensemble, steps: int) -> None:
+        super().__init__(f"interrupted after {steps} steps")
+        self.ensemble = ensemble
+        self.steps = steps
 
-    def member(self, index: int) -> nn.Module:
-        """One member as a module of its own."""
-        model = deepcopy(self.architecture)
-        model.load_state_dict({name: tensor[index] for name, tensor in (self.parameters | self.buffers).items()})
-        return model
 
-    def accuracy(self, split: Split) -> Tensor:
-        """Share of the split that each member gets right in evaluation mode; an output of NaN counts as wrong."""
-        self.architecture.eval()
+def train(
+    model: nn.Module,
+    split: Split,
+    *,
+    learning_rate: float,
+    seed: int,
+    steps: int,
+    batch_size: int,
+    optimiser: Optimiser = SGD(),  # noqa: B008 - frozen
+    schedule: Schedule = constant,
+) -> int | None:
+    """Trains one model in place on the cross-entropy: the plain loop, which `train_ensemble` must equal.
 
-        def outputs(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
-            return functional_call(self.architecture, (parameters, buffers), (split.x,))  # type: ignore[no-any-return]
+    Args:
+        model: its parameters and buffers are changed.
+        split: what to train on.
+        learning_rate: multiplied by the schedule.
+        seed: says in which order the data come, and what a layer draws, such as a dropout mask.
+        steps: updates.
+        batch_size: examples per update.
+        optimiser: makes an update of a gradient; see `bnlab.experiments.optimisers`.
+        schedule: from the share of training done to a multiple of the learning rate.
 
-        with torch.no_grad():
-            y = vmap(outputs)(self.parameters, self.buffers)
-        right = (y.argmax(-1) == split.y) & y.isfinite().all(-1)
-        return right.double().mean(-1)
+    Returns:
+        The step whose loss or gradient was no longer a finite number, where the model stopped as it was before that
+        step; None if every step was made.
 
-    def diverged(self) -> Tensor:
-        """Which members hold a parameter that is no longer a finite number."""
-        return ~torch.stack([p.flatten(1).isfinite().all(1) for p in self.parameters.values()]).all(0)
+    Raises:
+        ValueError: an argument is out of its range; nothing is computed then.
+    """
+    _check([learning_rate], [seed], 1, split, steps, batch_size, optimiser)
+    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    detached = {name: parameter.detach() for name, parameter in parameters.items()}  # shares memory
+    state = optimiser.start(detached)
+    decay = _per_member(optimiser.weight_decay, 1)[0].item()
+    model.train()
+    for step, index in enumerate(batches(len(split.y), steps, batch_size, seed), start=1):
+        before = {name: buffer.clone() for name, buffer in buffers.items()}
+        loss = nn.functional.cross_entropy(model(split.x[index]), split.y[index])
+        gradients = dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
+        if not all(tensor.isfinite().all() for tensor in (loss, *gradients.values())):
+            for name, buffer in buffers.items():
+                buffer.copy_(before[name])
+            return step
+        optimiser.update(detached, gradients, state, learning_rate * schedule((step - 1) / steps), decay)
+    return None
 
 
 def train_ensemble(
@@ -56,8 +85,12 @@ def train_ensemble(
     seeds: Sequence[int],
     steps: int,
     batch_size: int,
+    optimiser: Optimiser = SGD(),  # noqa: B008 - frozen
+    schedule: Schedule = constant,
 ) -> Ensemble:
-    """Plain SGD on the cross-entropy for all models at once, each with its own learning rate and order of the data.
+    """Trains all models at once on the cross-entropy, each with its own learning rate and order of the data.
+
+    Each member follows the path on which `train` takes it alone.
 
     Args:
         models: one per member, of one architecture, each with its own initial parameters.
@@ -66,17 +99,32 @@ def train_ensemble(
         seeds: one per member; members with the same seed see the same batches.
         steps: updates of each member.
         batch_size: examples per update of a member.
+        optimiser: makes an update of a gradient; its weight decay may be one number a member.
+        schedule: from the share of training done to a multiple of the learning rate.
 
     Returns:
         The trained members; `models` are left as they were.
+
+    Raises:
+        ValueError: an argument is out of its range; nothing is computed then.
+        Interrupted: on Ctrl-C; it carries the members as they were after the last whole step.
     """
     ensemble = Ensemble.of(models)
-    for _ in sgd_steps(ensemble, split, learning_rates=learning_rates, seeds=seeds, steps=steps, batch_size=batch_size):
+    for _ in training_steps(
+        ensemble,
+        split,
+        learning_rates=learning_rates,
+        seeds=seeds,
+        steps=steps,
+        batch_size=batch_size,
+        optimiser=optimiser,
+        schedule=schedule,
+    ):
         pass
     return ensemble
 
 
-def sgd_steps(
+def training_steps(
     ensemble: Ensemble,
     split: Split,
     *,
@@ -84,33 +132,87 @@ def sgd_steps(
     seeds: Sequence[int],
     steps: int,
     batch_size: int,
+    optimiser: Optimiser = SGD(),  # noqa: B008 - frozen
+    schedule: Schedule = constant,
 ) -> Iterator[int]:
     """Trains an ensemble in place, as `train_ensemble` does, and stops after each step for the caller to look at it.
 
-    Yields:
-        The number of steps done, from 1 to `steps`.
+    Returns:
+        An iterator over the number of steps done, from 1 to `steps`.
+
+    Raises:
+        ValueError: an argument is out of its range; nothing is computed then.
     """
-    architecture = ensemble.architecture
+    _check(learning_rates, seeds, len(ensemble), split, steps, batch_size, optimiser)
+    return _steps(ensemble, split, learning_rates, seeds, steps, batch_size, optimiser, schedule)
+
+
+def _steps(  # noqa: PLR0917 - those of training_steps, whose errors come at the call and not at the first step
+    ensemble: Ensemble,
+    split: Split,
+    learning_rates: Sequence[float],
+    seeds: Sequence[int],
+    steps: int,
+    batch_size: int,
+    optimiser: Optimiser,
+    schedule: Schedule,
+) -> Iterator[int]:
+    architecture, parameters, buffers = ensemble.architecture, ensemble.parameters, ensemble.buffers
 
     def loss(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         logits = functional_call(architecture, (parameters, buffers), (x,))
         return nn.functional.cross_entropy(logits, y)
 
-    gradients_and_losses = vmap(grad_and_value(loss))
-    rates = torch.tensor(learning_rates, dtype=torch.float64)
+    gradients_and_losses = vmap(grad_and_value(loss), randomness="different")
+    rates, decay = torch.tensor(learning_rates, dtype=torch.float64), _per_member(optimiser.weight_decay, len(ensemble))
+    state = optimiser.start(parameters)
     orders = {seed: batches(len(split.y), steps, batch_size, seed) for seed in set(seeds)}
     indices = torch.stack([orders[seed] for seed in seeds], dim=1)  # (steps, members, batch_size)
     for step, index in enumerate(indices, start=1):
+        before = {name: buffer.clone() for name, buffer in buffers.items()}
         architecture.train()  # the caller may have evaluated in between
-        gradients, _ = gradients_and_losses(ensemble.parameters, ensemble.buffers, split.x[index], split.y[index])
-        for name, parameter in ensemble.parameters.items():
-            parameter.sub_(rates.to(parameter.dtype).view(-1, *[1] * (parameter.ndim - 1)) * gradients[name])
+        gradients, losses = gradients_and_losses(parameters, buffers, split.x[index], split.y[index])
+        finite = torch.stack([t.flatten(1).isfinite().all(1) for t in (losses[:, None], *gradients.values())]).all(0)
+        frozen = (~finite | (ensemble.diverged_at > 0)).nonzero()[:, 0]
+        ensemble.diverged_at[frozen] = torch.where(ensemble.diverged_at > 0, ensemble.diverged_at, step)[frozen]
+        kept = {name: parameter[frozen] for name, parameter in parameters.items()}
+        optimiser.update(parameters, gradients, state, rates * schedule((step - 1) / steps), decay)
+        for name, values in kept.items():
+            parameters[name][frozen] = values
+        for name, buffer in buffers.items():
+            buffer[frozen] = before[name][frozen]
         yield step
 
 
-def batches(examples: int, steps: int, batch_size: int, seed: int) -> Tensor:
+def batches(examples: int, steps: int, batch_size: int, seed: int) -> Int[Tensor, "steps batch_size"]:
     """Indices of `steps` batches, shape (steps, batch_size): every pass over the data is shuffled anew."""
     generator = torch.Generator().manual_seed(seed)
     passes = -(-steps * batch_size // examples)
     order = torch.cat([torch.randperm(examples, generator=generator) for _ in range(passes)])
     return order[: steps * batch_size].view(steps, batch_size)
+
+
+def _per_member(weight_decay: float | tuple[float, ...], members: int) -> Tensor:
+    return torch.tensor(weight_decay, dtype=torch.float64).expand(members)
+
+
+def _check(  # noqa: PLR0917 - those of train_ensemble
+    learning_rates: Sequence[float],
+    seeds: Sequence[int],
+    members: int,
+    split: Split,
+    steps: int,
+    batch_size: int,
+    optimiser: Optimiser,
+) -> None:
+    decay = optimiser.weight_decay
+    for name, values in (("learning rate", learning_rates), ("seed", seeds), ("weight_decay", decay)):
+        if isinstance(values, Sequence) and len(values) != members:
+            raise ValueError(f"expected one {name} for each of {members} models, got {len(values)}")
+    for rate in learning_rates:
+        if not 0 < rate < math.inf:
+            raise ValueError(f"expected learning rates above 0 and finite, got {rate}")
+    if steps < 1:
+        raise ValueError(f"expected at least 1 step, got {steps}")
+    if not 1 <= batch_size <= len(split.y):
+        raise ValueError(f"expected a batch size from 1 to the {len(split.y)} examples of the split, got {batch_size}")

@@ -216,9 +216,9 @@ assert np.median(shallow.accuracy["no_norm"][1]) > np.median(result.accuracy["no
 # Functions that you did not write yourself can be read on the spot. These two trained the 70 networks:
 
 # %%
-from bnlab.experiments.training import sgd_steps, train_ensemble
+from bnlab.experiments.training import train_ensemble, training_steps
 
-show(train_ensemble, sgd_steps)
+show(train_ensemble, training_steps)
 
 # %% [markdown]
 # ## Your machine

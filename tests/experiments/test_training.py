@@ -4,7 +4,7 @@ from torch import nn
 
 from bnlab.experiments.data import Split
 from bnlab.experiments.models import mlp
-from bnlab.experiments.training import Ensemble, batches, sgd_steps, train_ensemble
+from bnlab.experiments.training import Ensemble, batches, train_ensemble, training_steps
 from bnlab.layers import BatchNorm1d
 
 
@@ -77,7 +77,7 @@ def test_evaluating_between_steps_changes_nothing_in_training(split):
     settings = {"learning_rates": (0.1, 0.3), "seeds": (0, 1), "steps": 6, "batch_size": 16}
     alone = train_ensemble(models, split, **settings)
     watched = Ensemble.of(models)
-    seen = [(step, watched.accuracy(split)) for step in sgd_steps(watched, split, **settings)]
+    seen = [(step, watched.accuracy(split)) for step in training_steps(watched, split, **settings)]
     assert [step for step, _ in seen] == [1, 2, 3, 4, 5, 6]
     for name, tensor in (alone.parameters | alone.buffers).items():
         assert torch.equal((watched.parameters | watched.buffers)[name], tensor)
