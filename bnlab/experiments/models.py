@@ -15,9 +15,12 @@ def mlp(
     depth: int,
     width: int,
     norm: Norm | None = None,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    scale: float = 1.0,
+    dropout: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> nn.Sequential:
-    """A plain multilayer perceptron: `depth` hidden layers of linear, norm (if any), ReLU; then a linear head.
+    """A plain multilayer perceptron: `depth` hidden layers of linear, norm (if any), activation; then a linear head.
 
     Weights start as He et al. 2015 (arXiv:1502.01852) prescribe for ReLU, so that without normalisation the signal
     keeps its size from layer to layer at the start. A linear layer before a norm has no bias: the norm would subtract
@@ -29,6 +32,9 @@ def mlp(
         depth: hidden layers.
         width: units of each hidden layer.
         norm: makes the normalisation of a hidden layer; None for none.
+        activation: makes the nonlinearity of a hidden layer; the weights start as for ReLU with any.
+        scale: multiplies the initial weights of the hidden layers; the head's stay.
+        dropout: the probability that a value is dropped behind an activation; 0 for no such layers.
         generator: draws the weights; one seed gives the same weights with every norm. None for torch's own.
 
     Returns:
@@ -44,9 +50,46 @@ def mlp(
         layers.append(nn.Linear(fan_in, width, bias=norm is None))
         if norm is not None:
             layers.append(norm(width))
-        layers.append(nn.ReLU())
+        layers.append(activation())
+        if dropout:
+            layers.append(nn.Dropout(dropout))
     layers.append(nn.Linear(width, outputs))
-    return _he_initialised(nn.Sequential(*layers), generator)
+    return _he_initialised(nn.Sequential(*layers), generator, scale=scale)
+
+
+def cnn(
+    inputs: int,
+    outputs: int,
+    *,
+    depth: int,
+    width: int,
+    norm: Norm | None = None,
+    scale: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> nn.Sequential:
+    """A plain convolutional network: `depth` layers of 3x3 convolution, norm (if any), ReLU; average pooling; a head.
+
+    Args:
+        inputs: channels of the image.
+        outputs: classes.
+        depth: convolutions; each keeps height and width.
+        width: channels of each convolution.
+        norm: makes the normalisation behind each convolution; None for none.
+        scale: multiplies the initial weights of the convolutions; the head's stay.
+        generator: draws the weights, as in `mlp`.
+
+    Returns:
+        A module from (n, inputs, height, width) to (n, outputs).
+
+    Example:
+        >>> [type(layer).__name__ for layer in cnn(1, 10, depth=1, width=8)]
+        ['Conv2d', 'ReLU', 'AdaptiveAvgPool2d', 'Flatten', 'Linear']
+    """
+    layers: list[nn.Module] = []
+    for fan_in in (inputs, *[width] * (depth - 1)):
+        layers += [*_convolution(fan_in, width, norm), nn.ReLU()]
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, outputs))
+    return _he_initialised(nn.Sequential(*layers, *head), generator, scale=scale)
 
 
 class ResidualBlock(nn.Module):
@@ -103,10 +146,13 @@ def _convolution(inputs: int, outputs: int, norm: Norm | None) -> list[nn.Module
     return [convolution] if norm is None else [convolution, norm(outputs)]
 
 
-def _he_initialised(model: nn.Sequential, generator: torch.Generator | None) -> nn.Sequential:
+def _he_initialised(model: nn.Sequential, generator: torch.Generator | None, *, scale: float = 1.0) -> nn.Sequential:
+    """Draws every weight anew; `scale` multiplies all but those of the last layer, the head."""
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            if module is not model[-1]:
+                module.weight.detach().mul_(scale)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     return model

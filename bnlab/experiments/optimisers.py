@@ -170,7 +170,7 @@ def warmup(length: float, then: Schedule = constant) -> Schedule:
         ValueError: the length is not between 0 and 1.
 
     Example:
-        >>> [warmup(0.2, cosine)(share) for share in (0.0, 0.1, 0.2, 0.6)]
+        >>> [round(warmup(0.2, cosine)(share), 3) for share in (0.0, 0.1, 0.2, 0.6)]
         [0.0, 0.5, 1.0, 0.5]
     """
     if not 0 < length < 1:

@@ -1,5 +1,6 @@
 """PyTorch modules from elementary tensor operations, drop-in for their namesakes in `torch.nn`."""
 
 from bnlab.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from bnlab.layers.ghost import GhostBatchNorm1d
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GhostBatchNorm1d"]
