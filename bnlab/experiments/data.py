@@ -41,6 +41,33 @@ class Dataset(NamedTuple):
     test: Split
 
 
+class ForTuning(NamedTuple):
+    """What may be looked at while settings are chosen."""
+
+    train: Split
+    validation: Split
+
+    @property
+    def test(self) -> Split:
+        """Not to be had.
+
+        Raises:
+            PermissionError: always.
+        """
+        raise PermissionError("settings are chosen on the validation split; the test split is read once, afterwards")
+
+
+def for_tuning(dataset: Dataset) -> ForTuning:
+    """The dataset without its test split, for everything that chooses a setting.
+
+    Example:
+        >>> for_tuning(digits()).test
+        Traceback (most recent call last):
+        PermissionError: settings are chosen on the validation split; the test split is read once, afterwards
+    """
+    return ForTuning(dataset.train, dataset.validation)
+
+
 def digits() -> Dataset:
     """The 8x8 images of handwritten digits that come with scikit-learn: 1,077 to train, 360 to validate, 360 to test.
 
@@ -81,6 +108,20 @@ def mnist1d() -> Dataset:
     """
     series, labels = _read_cache() or _generate_and_cache()
     return _dataset(series[:, None], labels, (slice(3000), slice(3000, 4000), slice(4000, None)))
+
+
+DATASETS = {"digits": digits, "mnist1d": mnist1d}
+
+
+def load(name: str) -> Dataset:
+    """The dataset of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"dataset: expected one of {', '.join(DATASETS)}, got {name!r}")
+    return DATASETS[name]()
 
 
 def _dataset(x: Array, y: Array, rows: tuple[Rows, Rows, Rows]) -> Dataset:

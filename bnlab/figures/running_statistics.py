@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bnlab.experiments.running_statistics import Result
+from bnlab.experiments.studies.running_statistics import Result
 from bnlab.figures.style import COLOURS, new_figure
 
 

@@ -4,14 +4,12 @@ The statistics that a layer keeps are an average over its last batches (Ioffe & 
 many, momentum says. It can be off in two ways: it still holds its start (mean 0, variance 1), and its older batches
 were seen by weights that have moved since. The start's share is known, so it can be taken out, and what remains is the
 second. The alternative to any average is one more pass over the data (Wu & Johnson 2021, arXiv:2105.07576).
-
-`python -m bnlab.experiments.running_statistics` computes the stored result anew.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,39 +17,39 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bnlab.deploy import recalibrate
-from bnlab.experiments import stored
 from bnlab.experiments.data import Split, mnist1d
 from bnlab.experiments.models import mlp
-from bnlab.experiments.training import Ensemble, sgd_steps
+from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.study import Result as BaseResult
+from bnlab.experiments.study import Settings
+from bnlab.experiments.training import Ensemble, training_steps
 from bnlab.layers import BatchNorm1d
 
-FILE = Path(__file__).with_suffix(".json")
 
-
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(Settings):
     """Settings of the study; momentum is PyTorch's, the weight of the new batch."""
 
     momenta: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
     steps: tuple[int, ...] = (100, 300, 1000)  # after which to evaluate
     learning_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
     depth: int = 4
     width: int = 100
     batch_size: int = 100
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result(BaseResult):
     """Accuracies, between 0 and 1, of networks that differ in nothing but their statistics.
 
     Attributes:
-        config: the settings that gave it.
         validation: at the last step, recalibrated, on the validation split.
         running: with running statistics, on the test split.
         corrected: with running statistics whose start was taken out, on the test split.
         recalibrated: with the statistics of all training data under the final weights, on the test split.
     """
+
+    kind: ClassVar = Config
 
     config: Config
     validation: Float[np.ndarray, "rates seeds"]
@@ -72,14 +70,6 @@ class Result:
         return np.asarray(self.recalibrated[rate][:, None] - self.corrected[rate])
 
 
-def result(*, rerun: bool = False) -> Result:
-    """The study with its default settings: the stored numbers, or computed anew, in about three minutes."""
-    if rerun:
-        return run(Config())
-    numbers = stored.read(FILE, Config())
-    return Result(Config(), **{name: np.array(values) for name, values in numbers.items()})
-
-
 def run(config: Config) -> Result:
     """Trains an MLP on MNIST-1D for each learning rate and seed, and evaluates it with many kinds of statistics.
 
@@ -92,7 +82,7 @@ def run(config: Config) -> Result:
     start = {name: buffer.clone() for name, buffer in ensemble.buffers.items()}
     averages = {momentum: {name: buffer.clone() for name, buffer in start.items()} for momentum in config.momenta}
     running, corrected, recalibrated, validation = [], [], [], torch.empty(0)
-    for step in sgd_steps(
+    for step in training_steps(
         ensemble,
         data.train,
         learning_rates=[rate for rate, _ in members],
@@ -114,8 +104,14 @@ def run(config: Config) -> Result:
         by_rate = accuracy.view(*accuracy.shape[:-1], len(config.learning_rates), len(config.seeds))
         return np.asarray(by_rate.movedim(-2, 0))
 
-    stacked = map(torch.stack, (running, corrected, recalibrated))
-    return Result(config, *map(by_rate_and_seed, (validation, *stacked)))
+    return Result(
+        config=config,
+        provenance=Provenance.of(__name__),
+        validation=by_rate_and_seed(validation),
+        running=by_rate_and_seed(torch.stack(running)),
+        corrected=by_rate_and_seed(torch.stack(corrected)),
+        recalibrated=by_rate_and_seed(torch.stack(recalibrated)),
+    )
 
 
 def _network(config: Config, seed: int) -> nn.Module:
@@ -148,9 +144,3 @@ def _recalibrated(ensemble: Ensemble, split: Split, batch_size: int) -> Ensemble
     for model in models:
         recalibrate(model, torch.split(split.x, batch_size))
     return Ensemble.of(models)
-
-
-if __name__ == "__main__":
-    new = run(Config())
-    arrays = {name: getattr(new, name).tolist() for name in ("validation", "running", "corrected", "recalibrated")}
-    stored.write(FILE, new.config, arrays)

@@ -1,0 +1,141 @@
+"""The `bnlab` command."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bnlab import runtime
+from bnlab.experiments.claims import DECLARATIONS, Claim, Ledger, declaration_of, ledger, to_json
+from bnlab.experiments.studies import STUDIES, study_of
+from bnlab.experiments.study import Result, seeds_from
+
+INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
+
+app = typer.Typer(name="bnlab", no_args_is_help=True, add_completion=False, help="The course's measurements.")
+claims = typer.Typer(no_args_is_help=True, help="What the course claims of batch norm, and what it measured.")
+studies = typer.Typer(no_args_is_help=True, help="The studies on which the claims rest.")
+app.add_typer(claims, name="claims")
+app.add_typer(studies, name="studies")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Seed = Annotated[int, typer.Option("--seed", help="Which run: 0 has seeds 0 to 9, 1 has 1000 to 1009, and so on.")]
+
+
+@claims.command("list")
+def claims_list(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's way of a flag
+    """Print the ledger."""
+    stored = ledger()
+    if as_json:
+        print(to_json(stored), end="")  # noqa: T201 - a command prints
+        return
+    table = _table("claim", "measured, with its 95% interval", "over", "verdict")
+    for claim in stored:
+        table.add_row(claim.id, claim.measured, f"{claim.margin:g}", claim.verdict)
+    Console().print(table)
+
+
+@claims.command("run")
+def claims_run(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which claims; all if none.")] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,  # noqa: FBT002 - typer's way of a flag
+) -> None:
+    """Run claims anew. The exit status is 1 if a verdict is not the ledger's."""
+    runtime.set_threads()
+    with _one_line():
+        chosen = [declaration_of(id) for id in ids or DECLARATIONS]  # noqa: A001 - that is what it is called everywhere
+        seeds_from(seed, 1)
+    console, done, results = Console(stderr=as_json), [], dict[str, Result]()
+    try:
+        for declaration in chosen:
+            begin = time.perf_counter()
+            if declaration.study not in results:
+                study = study_of(declaration.study)
+                results[study.name] = study.run(study.config(seeds=seeds_from(seed, len(study.config().seeds))))
+            claim = declaration.judge(results[declaration.study])
+            done.append(claim)
+            console.print(_outcome(claim, time.perf_counter() - begin))
+    except KeyboardInterrupt:
+        left = [declaration.id for declaration in chosen[len(done) :]]
+        Console(stderr=True).print(f"interrupted; not run: {', '.join(left)}")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        if as_json:
+            print(to_json(Ledger(tuple(done))), end="")  # noqa: T201 - a command prints
+    if any(claim.verdict != ledger()[claim.id].verdict for claim in done):
+        raise typer.Exit(1)
+
+
+@studies.command("list")
+def studies_list() -> None:
+    """Print the studies and their settings."""
+    table = _table("study", "settings")
+    for study in STUDIES.values():
+        config = vars(study.config())
+        table.add_row(study.name, ", ".join(f"{name}={_short(value)}" for name, value in config.items()))
+    Console().print(table)
+
+
+@studies.command("run")
+def studies_run(
+    name: Annotated[str, typer.Argument(help="Which study.")],
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting.")] = None,
+    seed: Seed = 0,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="How many seeds.")] = None,
+    save: Annotated[Path | None, typer.Option("--save", help="A file to write: .json or .npz.")] = None,
+) -> None:
+    """Run a study, with other settings if you like, and print the mean of each number over the seeds."""
+    runtime.set_threads()
+    with _one_line():
+        study = study_of(name)
+        count = len(study.config().seeds) if seeds is None else seeds
+        config = study.config(**{"seeds": seeds_from(seed, count)} | type(study.config()).read(changes or ()))
+        if save is not None and (save.suffix not in {".json", ".npz"} or not save.parent.is_dir()):
+            raise ValueError(f"--save: expected a .json or .npz file in a folder that exists, got {save}")
+        result = study.run(config)
+    for title, array in result.numbers().items():
+        print(f"{title} {array.shape}, mean over the seeds:")  # noqa: T201 - a command prints
+        print(np.array2string(array.mean(axis=-1), precision=3, suppress_small=True))  # noqa: T201 - as above
+    if save is not None:
+        result.save(save)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turns a ValueError into one line on stderr and exit status 2."""
+    try:
+        yield
+    except ValueError as error:
+        print(f"bnlab: {error}", file=sys.stderr)  # noqa: T201 - a command prints
+        raise typer.Exit(2) from None
+
+
+def _outcome(claim: Claim, seconds: float) -> str:
+    before = ledger()[claim.id].verdict
+    differs = "" if claim.verdict == before else f" (the ledger says: {before})"
+    return f"{claim.id}: {claim.verdict}{differs}\n    {claim.measured}, {seconds:.0f} s"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _short(value: object) -> str:
+    return (
+        ",".join(map(_short, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -1,0 +1,86 @@
+"""The studies, one module each; their results with the default settings are stored in the package."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bnlab.experiments.provenance import code_digest
+from bnlab.experiments.study import Result, Settings
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A module with a `Config`, a `Result` and a `run` from the one to the other, and settings to run it with.
+
+    Attributes:
+        name: what it is called; its stored result is `results/<name>.json`.
+        module: name of the module in this package.
+        changes: settings that are not the module's defaults.
+    """
+
+    name: str
+    module: str
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The module, in full."""
+        return f"{__name__}.{self.module}"
+
+    def config(self, **changes: Any) -> Settings:
+        """The study's settings, with further changes."""
+        made: Settings = import_module(self.path).Config(**dict(self.changes) | changes)
+        return made
+
+    def run(self, config: Settings) -> Result:
+        """Computes the study anew."""
+        result: Result = import_module(self.path).run(config)
+        return result
+
+    def stored(self) -> Result:
+        """The result that ships with the package.
+
+        Raises:
+            ValueError: it was computed with other settings than the study has now.
+        """
+        result: Result = import_module(self.path).Result.load(RESULTS / f"{self.name}.json")
+        if result.config != self.config():
+            raise ValueError(f"{self.name}: expected a stored result of {self.config()}, got one of {result.config}")
+        return result
+
+    def is_current(self) -> bool:
+        """Whether the stored result was computed by the code as it is now."""
+        return self.stored().provenance.code == code_digest(self.path)
+
+
+STUDIES = {
+    study.name: study
+    for study in (
+        Study("running_statistics", "running_statistics"),
+        Study("learning_rate_tolerance", "learning_rate_tolerance"),
+    )
+}
+
+
+def study_of(name: str) -> Study:
+    """The study of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in STUDIES:
+        raise ValueError(f"expected the name of a study ({', '.join(STUDIES)}), got {name!r}")
+    return STUDIES[name]
+
+
+def result(name: str, *, rerun: bool = False) -> Any:
+    """A study's result with its default settings: the stored one, or computed anew.
+
+    Raises:
+        ValueError: there is no study of this name, or what is stored belongs to other settings.
+    """
+    study = study_of(name)
+    return study.run(study.config()) if rerun else study.stored()
