@@ -3,13 +3,15 @@ PYTHON ?=
 LAB_ARGS ?=
 PYTEST_ARGS ?=
 CH ?=
+SEED ?= 0
+STUDY ?=
 
 # Waiting threads that spin slow every other process down, up to tenfold on two cores.
 export OMP_WAIT_POLICY = passive
 
 python = .venv/bin/python
 
-.PHONY: help setup lab reset test check notebooks clean
+.PHONY: help setup lab reset test check notebooks claims studies clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -39,6 +41,12 @@ check: setup ## Check format, style and types
 
 notebooks: setup ## Execute the notebooks' pairs and store the outputs [CH=01]
 	@$(python) -m tools.notebooks $(CH)
+
+claims: setup ## Run every claim anew, and fail if a verdict differs [SEED=7]
+	@$(python) -m bnlab claims run --seed "$(SEED)"
+
+studies: setup ## Compute and store the studies whose settings or code changed, and the ledger [STUDY=--all]
+	@$(python) -m tools.studies $(STUDY)
 
 clean: ## Remove .venv and all caches; your copies in my/ stay
 	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

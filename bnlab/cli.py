@@ -39,7 +39,7 @@ def claims_list(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's way 
     table = _table("claim", "measured, with its 95% interval", "over", "verdict")
     for claim in stored:
         table.add_row(claim.id, claim.measured, f"{claim.margin:g}", claim.verdict)
-    Console().print(table)
+    _console().print(table)
 
 
 @claims.command("run")
@@ -53,7 +53,8 @@ def claims_run(
     with _one_line():
         chosen = [declaration_of(id) for id in ids or DECLARATIONS]  # noqa: A001 - that is what it is called everywhere
         seeds_from(seed, 1)
-    console, done, results = Console(stderr=as_json), [], dict[str, Result]()
+    stored, console = ledger(), _console(stderr=as_json)
+    done, results = list[Claim](), dict[str, Result]()
     try:
         for declaration in chosen:
             begin = time.perf_counter()
@@ -62,15 +63,15 @@ def claims_run(
                 results[study.name] = study.run(study.config(seeds=seeds_from(seed, len(study.config().seeds))))
             claim = declaration.judge(results[declaration.study])
             done.append(claim)
-            console.print(_outcome(claim, time.perf_counter() - begin))
+            console.print(_outcome(claim, stored[claim.id], time.perf_counter() - begin))
     except KeyboardInterrupt:
         left = [declaration.id for declaration in chosen[len(done) :]]
-        Console(stderr=True).print(f"interrupted; not run: {', '.join(left)}")
+        _console(stderr=True).print(f"bnlab: interrupted; not run: {', '.join(left)}")
         raise typer.Exit(INTERRUPTED) from None
     finally:
         if as_json:
             print(to_json(Ledger(tuple(done))), end="")  # noqa: T201 - a command prints
-    if any(claim.verdict != ledger()[claim.id].verdict for claim in done):
+    if any(claim.verdict != stored[claim.id].verdict for claim in done):
         raise typer.Exit(1)
 
 
@@ -81,7 +82,7 @@ def studies_list() -> None:
     for study in STUDIES.values():
         config = vars(study.config())
         table.add_row(study.name, ", ".join(f"{name}={_short(value)}" for name, value in config.items()))
-    Console().print(table)
+    _console().print(table)
 
 
 @studies.command("run")
@@ -118,9 +119,13 @@ def _one_line() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _outcome(claim: Claim, seconds: float) -> str:
-    before = ledger()[claim.id].verdict
-    differs = "" if claim.verdict == before else f" (the ledger says: {before})"
+def _console(*, stderr: bool = False) -> Console:
+    """A terminal that prints text as it is: an interval's brackets are no markup."""
+    return Console(stderr=stderr, markup=False, highlight=False)
+
+
+def _outcome(claim: Claim, stored: Claim, seconds: float) -> str:
+    differs = "" if claim.verdict == stored.verdict else f" (the ledger says: {stored.verdict})"
     return f"{claim.id}: {claim.verdict}{differs}\n    {claim.measured}, {seconds:.0f} s"
 
 

@@ -1,0 +1,114 @@
+"""The command line, run as a user runs it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bnlab.experiments.claims import ledger
+
+CHEAP = "signal-survives-depth"
+
+
+def run(*arguments, columns=80):
+    environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "bnlab", *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_the_ledger_is_printed_within_80_columns():
+    done = run("claims", "list")
+    assert done.returncode == 0
+    for claim in ledger():
+        assert claim.id in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "[" in done.stdout  # intervals are not taken for markup
+
+
+def test_the_ledger_is_printed_as_json():
+    done = run("claims", "list", "--json")
+    assert [claim["id"] for claim in json.loads(done.stdout)] == [claim.id for claim in ledger()]
+
+
+def test_a_claim_is_run_from_another_seed():
+    done = run("claims", "run", CHEAP, "--seed", "4")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(rf"{CHEAP}: {ledger()[CHEAP].verdict}\n    .* times, \d+ s\n", done.stdout)
+
+
+def test_a_claim_is_run_to_json():
+    done = run("claims", "run", CHEAP, "--seed", "4", "--json")
+    [claim] = json.loads(done.stdout)
+    assert (claim["id"], claim["verdict"]) == (CHEAP, ledger()[CHEAP].verdict)
+    assert len(claim["values"]) == claim["n_seeds"]
+
+
+def test_a_verdict_that_differs_gives_exit_status_1():
+    code = (
+        "import dataclasses, bnlab.cli as cli\n"
+        f"one = cli.DECLARATIONS['{CHEAP}']\n"
+        "cli.DECLARATIONS.update({one.id: dataclasses.replace(one, margin=1e30)})\n"
+        f"cli.app(['claims', 'run', '{CHEAP}', '--seed', '4'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"partly (the ledger says: {ledger()[CHEAP].verdict})" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["claims", "run", "nothing"], r"expected the id of a claim \(.*\), got 'nothing'"),
+        (["claims", "run", "--seed", "-1"], r"seed: expected at least 0, got -1"),
+        (["studies", "run", "nothing"], r"expected the name of a study \(.*\), got 'nothing'"),
+        (["studies", "run", "learning_rate_tolerance", "--seeds", "0"], r"seeds: expected from 1 to 1000 .*, got 0"),
+        (
+            ["studies", "run", "learning_rate_tolerance", "--set", "learning_rates=0.1,-1"],
+            r"learning_rates: expected more than 0, got -1\.0",
+        ),
+        (
+            ["studies", "run", "learning_rate_tolerance", "--set", "dataset=imagenet"],
+            r"dataset: expected one of digits, mnist1d, got 'imagenet'",
+        ),
+        (
+            ["studies", "run", "learning_rate_tolerance", "--set", "batch_size=5000"],
+            r".*batch.* 5000.*",
+        ),
+        (["studies", "run", "learning_rate_tolerance", "--save", "result.csv"], r"--save: expected a \.json or .*"),
+    ],
+)
+def test_a_bad_argument_gives_one_clear_line(arguments, message):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"bnlab: {message}\n", done.stderr)
+
+
+def test_a_study_is_run_with_other_settings_and_saved(tmp_path):
+    file = tmp_path / "small.json"
+    settings = [f"--set={change}" for change in ("learning_rates=0.1,1", "depth=2", "width=8", "steps=3")]
+    done = run("studies", "run", "learning_rate_tolerance", *settings, "--seeds", "2", "--seed", "7", "--save", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "validation/no_norm (2, 2), mean over the seeds:" in done.stdout
+    config = json.loads(file.read_text())["config"]
+    assert config["seeds"] == [7000, 7001]
+    assert (config["learning_rates"], config["depth"], config["width"], config["steps"]) == ([0.1, 1.0], 2, 8, 3)
+
+
+def test_ctrl_c_keeps_the_claims_that_are_finished():
+    command = [sys.executable, "-m", "bnlab", "claims", "run", CHEAP, "lr-tolerance-digits", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("    "):  # the first claim's outcome
+            break
+    time.sleep(0.5)  # into the second
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [claim["id"] for claim in json.loads(out)] == [CHEAP]
+    assert "interrupted; not run: lr-tolerance-digits" in err
