@@ -33,7 +33,7 @@ class Measured(NamedTuple):
     test_error: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Claim:
     """A sentence about batch norm, and what this course measured of it.
 
@@ -89,6 +89,9 @@ class Claim:
             f"{self.statement} Measured: {self.measured} ({how}; n = {self.n_seeds} seeds{censored}); asked for: more "
             f"than {number(self.margin)}.{error} Control: {self.control} After {self.source}."
         )
+
+    def __repr__(self) -> str:
+        return f"{self.id}: {self.verdict}. {self}"
 
     def _repr_markdown_(self) -> str:
         return f"`{self.id}` **{self.verdict}.** {self}"

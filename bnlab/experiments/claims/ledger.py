@@ -11,7 +11,7 @@ from bnlab.experiments.claims.claim import Claim, number
 FILE = Path(__file__).parents[1] / "results" / "ledger.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ledger:
     """Claims, in the order of their chapters; shows itself as a table."""
 
@@ -46,7 +46,7 @@ class Ledger:
             raise ValueError(f"expected a chapter with claims ({', '.join(chapters)}), got {chapter!r}")
         return Ledger(own)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(f"{claim.id}: {claim.verdict}: {claim.measured}" for claim in self.claims)
 
     def _repr_markdown_(self) -> str:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import nn
 
-from bnlab.experiments.data import load
+from bnlab.experiments.data import for_tuning, load
 from bnlab.experiments.models import Norm, mlp
 from bnlab.experiments.provenance import Provenance
 from bnlab.experiments.study import Result as BaseResult
@@ -71,20 +71,21 @@ def run(config: Config) -> Result:
     Both arms start from the same weights (batch norm's own parameters are not random) and see the same batches.
     """
     data = load(config.dataset)
+    tuning = for_tuning(data)
     shape = (len(config.learning_rates), len(config.seeds))
     members = [(rate, seed) for rate in config.learning_rates for seed in config.seeds]
-    inputs = data.train.x[0].numel()
+    inputs = tuning.train.x[0].numel()
     validation, diverged, test = {}, {}, {}
     for arm, norm in ARMS.items():
         ensemble = train_ensemble(
             [_network(config, inputs, norm, seed) for _, seed in members],
-            data.train,
+            tuning.train,
             learning_rates=[rate for rate, _ in members],
             seeds=[seed for _, seed in members],
             steps=config.steps,
             batch_size=config.batch_size,
         )
-        validation[arm] = ensemble.accuracy(data.validation).reshape(shape).numpy()
+        validation[arm] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
         diverged[arm] = ensemble.diverged().reshape(shape).numpy()
         test[arm] = ensemble.accuracy(data.test).reshape(shape).numpy()[best(validation[arm])]
     provenance = Provenance.of(__name__)
