@@ -92,7 +92,9 @@ def test_a_bad_argument_gives_one_clear_line(arguments, message):
 def test_a_study_is_run_with_other_settings_and_saved(tmp_path):
     file = tmp_path / "small.json"
     settings = [f"--set={change}" for change in ("learning_rates=0.1,1", "depth=2", "width=8", "steps=3")]
-    done = run("studies", "run", "learning_rate_tolerance", *settings, "--seeds", "2", "--seed", "7", "--save", str(file))
+    done = run(
+        "studies", "run", "learning_rate_tolerance", *settings, "--seeds", "2", "--seed", "7", "--save", str(file)
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "validation/no_norm (2, 2), mean over the seeds:" in done.stdout
     config = json.loads(file.read_text())["config"]
