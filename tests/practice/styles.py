@@ -1,13 +1,16 @@
 """Correct answers as different people write them: every one must pass."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import nn
 from torch.nn import functional
 
 from bnlab import deploy, layers, reference
+from bnlab.experiments.intervals import ratio_interval
 from bnlab.reference import variance
 
 # --- batch_norm_forward
@@ -356,6 +359,160 @@ def counted_on_a_layer(features):
     return sum(p.numel() for p in layer.parameters()), layer.running_mean.numel() + layer.running_var.numel()
 
 
+# --- signals
+
+
+def growth_by_logarithms(sizes):
+    return np.exp(np.diff(np.log(sizes)).mean())
+
+
+def growth_by_geometric_mean(sizes):
+    return stats.gmean(sizes[1:] / sizes[:-1])
+
+
+def growth_step_by_step(sizes):
+    product = 1.0
+    for one, following in pairwise(sizes):
+        product *= following / one
+    return math.pow(product, 1 / (len(sizes) - 1))
+
+
+def growth_on_tensors(sizes):
+    return sizes.log().diff().mean().exp()
+
+
+def growth_in_float32(sizes):
+    sizes = sizes.astype(np.float32)
+    return (sizes[-1] / sizes[0]) ** np.float32(1 / (sizes.size - 1))
+
+
+def shift_on_tensors(before, after):
+    var, mean = torch.var_mean(before, dim=0, correction=0)
+    return torch.mean((after.mean(dim=0) - mean).abs() / var.sqrt())
+
+
+def shift_of_normalised_inputs(before, after):
+    """Normalised by what was measured before, the channels had the mean 0."""
+    return np.abs(((after - before.mean(0)) / before.std(0)).mean(0)).mean()
+
+
+def shift_channel_by_channel(before, after):
+    shifts = []
+    for one, other in zip(before.T, after.T, strict=True):
+        mean = sum(one) / len(one)
+        std = math.sqrt(sum((value - mean) ** 2 for value in one) / len(one))
+        shifts.append(abs(sum(other) / len(other) - mean) / std)
+    return sum(shifts) / len(shifts)
+
+
+# --- comparisons
+
+
+def speedup_in_two_factors(steps_without, steps_with, seconds_without, seconds_with):
+    return steps_without / steps_with / (seconds_with / seconds_without)
+
+
+def first_by_a_loop(accuracy, steps, target):
+    for one, step in zip(accuracy, steps, strict=True):
+        if not one < target:
+            return int(step)
+    return math.inf
+
+
+def first_by_argmax(accuracy, steps, target):
+    there = accuracy >= target
+    return float(steps[np.argmax(there)]) if there.any() else np.inf
+
+
+def first_by_the_smallest(accuracy, steps, target):
+    return np.where(accuracy >= target, steps, np.inf).min()
+
+
+def first_by_next(accuracy, steps, target):
+    return next((s for a, s in zip(accuracy, steps, strict=True) if a >= target), float("inf"))
+
+
+def first_on_tensors(accuracy, steps, target):
+    return torch.where(accuracy.ge(target), steps.double(), torch.inf).min()
+
+
+def ratio_by_scipy(without, with_norm):
+    found = stats.ttest_rel(np.log(without), np.log(with_norm)).confidence_interval()
+    return stats.gmean(without / with_norm), *np.exp(found)
+
+
+def ratio_by_t_interval(without, with_norm):
+    logs = np.log(without) - np.log(with_norm)
+    n = logs.size
+    low, high = stats.t.interval(0.95, n - 1, loc=logs.mean(), scale=stats.sem(logs))
+    return math.exp(logs.mean()), math.exp(low), math.exp(high)
+
+
+def ratio_as_a_factor(without, with_norm):
+    logs = np.log2(without / with_norm)
+    ratio = 2 ** logs.mean()
+    factor = 2 ** (stats.t.ppf(0.975, logs.size - 1) * np.sqrt(logs.var(ddof=1) / logs.size))
+    return ratio, ratio / factor, ratio * factor
+
+
+def ratio_on_tensors(without, with_norm):
+    logs = (without / with_norm).log()
+    half = stats.t(len(logs) - 1).ppf(0.975) * logs.std() / len(logs) ** 0.5
+    return tuple(torch.exp(logs.mean() + sign * half) for sign in (0, -1, 1))
+
+
+# --- noise
+
+
+def rate_by_norm(learning_rate, weight):
+    return learning_rate / np.linalg.norm(weight, axis=1) ** 2
+
+
+def rate_by_products(learning_rate, weight):
+    return learning_rate / np.diag(weight @ weight.T)
+
+
+def rate_on_tensors(learning_rate, weight):
+    return learning_rate * weight.float().square().sum(-1).reciprocal()
+
+
+def rate_row_by_row(learning_rate, weight):
+    return [learning_rate / sum(w * w for w in row) for row in weight.tolist()]
+
+
+def ghosts_one_by_one(x, gamma, beta, ghost_size, eps):
+    ghosts = [x[start : start + ghost_size] for start in range(0, len(x), ghost_size)]
+    return np.concatenate([in_numpy_with_other_names(ghost, gamma, beta, eps) for ghost in ghosts])
+
+
+def ghosts_by_the_reference(x, gamma, beta, ghost_size, eps):
+    ghosts = np.split(x, len(x) // ghost_size)
+    return np.vstack([reference.batch_norm_forward(ghost, gamma, beta, eps=eps)[0] for ghost in ghosts])
+
+
+def ghosts_on_tensors(x, gamma, beta, ghost_size, eps):
+    ghosts = x.unflatten(0, (-1, ghost_size))
+    var, mean = torch.var_mean(ghosts, dim=1, correction=0, keepdim=True)
+    return gamma * ((ghosts - mean) * torch.rsqrt(var + eps)).flatten(0, 1) + beta
+
+
+def ghosts_as_channels(x, gamma, beta, ghost_size, eps):
+    n, c = x.shape
+    wide = x.reshape(-1, ghost_size, c).transpose(1, 0, 2).reshape(ghost_size, -1)
+    times = n // ghost_size
+    y = in_numpy_with_other_names(wide, np.tile(gamma, times), np.tile(beta, times), eps)
+    return y.reshape(ghost_size, times, c).transpose(1, 0, 2).reshape(n, c)
+
+
+def ghosts_by_torch_nn(x, gamma, beta, ghost_size, eps):
+    layer = nn.BatchNorm1d(x.shape[1], eps=eps, dtype=torch.float64)
+    layer.weight.data, layer.bias.data = torch.tensor(gamma), torch.tensor(beta)
+    ghosts = torch.tensor(x, dtype=torch.float64).split(ghost_size)
+    if ghost_size == 1:  # which torch refuses to normalise
+        return torch.tensor(beta).expand(x.shape)
+    return torch.cat([layer(ghost) for ghost in ghosts])
+
+
 STYLES = {
     "predict_shapes": [shapes_by_trying, shapes_by_torch],
     "count_parameters": [counted_on_a_layer, lambda num_features: (num_features * 2.0, num_features * 2.0)],
@@ -390,4 +547,35 @@ STYLES = {
     "batch_norm_module": [nn.BatchNorm2d, layers.BatchNorm2d, WithOtherAttributes, AroundFunctional],
     "find_the_bug_module": [nn.BatchNorm2d, WithOtherAttributes],
     "recalibrate": [recalibrated_by_merging, recalibrated_with_a_hook, deploy.recalibrate],
+    "growth_per_layer": [
+        growth_by_logarithms,
+        growth_by_geometric_mean,
+        growth_step_by_step,
+        growth_on_tensors,
+        growth_in_float32,
+    ],
+    "mean_shift": [shift_on_tensors, shift_of_normalised_inputs, shift_channel_by_channel],
+    "wall_clock_speedup": [speedup_in_two_factors, lambda a, b, c, d: np.divide(a * c, b * d)],
+    "steps_to_reach": [
+        first_by_a_loop,
+        first_by_argmax,
+        first_by_the_smallest,
+        first_by_next,
+        first_on_tensors,
+    ],
+    "paired_ratio": [
+        ratio_by_scipy,
+        ratio_by_t_interval,
+        ratio_as_a_factor,
+        ratio_on_tensors,
+        lambda without, with_norm: ratio_interval(without / with_norm),
+    ],
+    "effective_learning_rate": [rate_by_norm, rate_by_products, rate_on_tensors, rate_row_by_row],
+    "ghost_batch_norm": [
+        ghosts_one_by_one,
+        ghosts_by_the_reference,
+        ghosts_on_tensors,
+        ghosts_as_channels,
+        ghosts_by_torch_nn,
+    ],
 }

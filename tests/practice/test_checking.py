@@ -39,6 +39,30 @@ def test_the_input_shown_is_one_on_which_the_mistake_is_plain():
     assert "On 5 of 7 inputs yours agrees, to three digits at least. On “a variance near eps” `y` differs" in message
 
 
+def test_an_infinity_that_is_right_is_not_shown_as_a_difference():
+    def attempt(accuracy, steps, target):
+        step = TASKS["steps_to_reach"].solution(accuracy, steps, target)
+        return step if len(steps) < 5 else step + 1
+
+    message = check("steps_to_reach", attempt).message
+    assert "On 4 of 5 inputs yours agrees" in message
+    assert "On “reached between two records” `step` differs" in message
+
+
+def test_an_infinity_that_is_missing_is_plain():
+    message = check("steps_to_reach", lambda accuracy, steps, target: steps.sum()).message
+    assert "    came      100\n    expected  20" in message
+    never = TASKS["steps_to_reach"].solution
+    message = check("steps_to_reach", lambda *given: 12345 if never(*given) == np.inf else never(*given)).message
+    assert "    came      12345\n    expected  inf" in message
+
+
+def test_integers_that_lose_the_fraction_are_refused():
+    verdict = check("batch_norm_forward", lambda x, gamma, beta, eps: four_lines(x, gamma, beta, eps).astype(int))
+    assert verdict.misconception == "wrong-dtype"
+    assert "of int64 on the case “one column”, where float32 or float64 was expected" in verdict.message
+
+
 def test_two_mistakes_are_both_named():
     verdict = check("batch_norm_forward", lambda x, gamma, beta, eps: eps_outside(x, gamma, 0 * beta, eps))
     assert {verdict.misconception, verdict.also} == {"eps-outside-sqrt", "affine-ignored"}

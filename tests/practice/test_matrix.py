@@ -11,7 +11,7 @@ import torch
 
 from bnlab.practice.exercises.checking import check
 from bnlab.practice.exercises.diagnosis import RTOL, agree, diagnose, expected
-from bnlab.practice.exercises.misconceptions import MISCONCEPTIONS
+from bnlab.practice.exercises.misconceptions import MISCONCEPTIONS, SUBJECTS
 from bnlab.practice.exercises.running import TIME_LIMIT, outcome, run
 from bnlab.practice.exercises.tasks import TASKS
 from tests.chapters import anchor_of, read_chapters
@@ -189,7 +189,8 @@ def never_ends(*_):
 
 
 RETURNING = [task for task in TASKS.values() if task.id != "recalibrate"]  # which returns nothing, rightly
-ON_ARRAYS = [task for task in RETURNING if task.id not in {"predict_shapes", "count_parameters"}]
+ON_NUMBERS = {"predict_shapes", "count_parameters", "wall_clock_speedup"}
+ON_ARRAYS = [task for task in RETURNING if task.id not in ON_NUMBERS]
 
 
 @pytest.mark.parametrize("task", RETURNING, ids=lambda task: task.id)
@@ -225,6 +226,10 @@ def test_an_endless_loop_is_stopped_and_named(task):
 
 def test_every_misconception_that_is_explained_can_be_found_and_the_other_way_round():
     assert {one.misconception for _, one in OWN} | BY_ANY_FUNCTION == set(MISCONCEPTIONS)
+
+
+def test_no_misconception_stands_under_two_subjects():
+    assert sum(map(len, SUBJECTS)) == len(MISCONCEPTIONS)
 
 
 def test_the_chapters_that_explanations_point_to_have_these_sections():

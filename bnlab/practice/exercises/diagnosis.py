@@ -55,12 +55,16 @@ def close(case: Case, one: np.ndarray, other: np.ndarray) -> bool:
 def check_dtypes(task: Task, outcomes: list[Outcome]) -> None:
     """Refuses results of another dtype than float32 and float64 where the solution gives these.
 
+    Integers may stand for whole numbers and for what is infinite: the last step in place of "never" is a mistake of
+    another kind.
+
     Raises:
         Fault: with the misconception "wrong-dtype".
     """
     for case, ours, right in zip(task.cases, outcomes, expected(task), strict=True):
         for name in ours.keys() & right.keys():
-            if right[name].dtype.type in FLOATS and ours[name].dtype.type not in FLOATS:
+            countable = ours[name].dtype.kind in "iu" and np.array_equal(right[name], np.round(right[name]))
+            if right[name].dtype.type in FLOATS and ours[name].dtype.type not in FLOATS and not countable:
                 found = f"`{name}` is of {ours[name].dtype} on the case “{case.name}”"
                 raise Fault("wrong-dtype", f"{found}, where float32 or float64 was expected.")
 

@@ -35,11 +35,12 @@ def _distance(case: Case, ours: Outcome, right: Outcome) -> float:
     """The largest difference of any result, relative to its largest value; infinite where shapes differ."""
     distances = []
     for name, wanted in right.items():
-        if ours[name].shape != wanted.shape or not np.isfinite(ours[name]).all():
+        if close(case, ours[name], wanted):
+            continue
+        if ours[name].shape != wanted.shape or not np.isfinite([ours[name], wanted]).all():
             return np.inf
-        if not close(case, ours[name], wanted):
-            scale = max(1.0, float(np.abs(wanted).max(initial=0)))
-            distances.append(float(np.abs(ours[name] - wanted).max(initial=0)) / scale)
+        scale = max(1.0, float(np.abs(wanted).max(initial=0)))
+        distances.append(float(np.abs(ours[name] - wanted).max(initial=0)) / scale)
     return max(distances, default=0.0)
 
 

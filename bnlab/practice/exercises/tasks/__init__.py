@@ -1,18 +1,32 @@
 """The exercises, in the order of the chapters."""
 
 from bnlab.practice.exercises.task import Task
-from bnlab.practice.exercises.tasks import backward, family, forward, inference, modules, shapes, statistics
+from bnlab.practice.exercises.tasks import (
+    backward,
+    family,
+    forward,
+    inference,
+    measuring,
+    modules,
+    noise,
+    shapes,
+    signals,
+    statistics,
+)
 
 TASKS = {
     task.id: task
     for task in (
         *shapes.TASKS,
+        *signals.TASKS,
         *forward.TASKS,
         *statistics.TASKS,
         *family.TASKS,
         *backward.TASKS,
         *inference.TASKS,
         *modules.TASKS,
+        *measuring.TASKS,
+        *noise.TASKS,
     )
 }
 

@@ -1,0 +1,30 @@
+"""Mistakes that any function can have: the code ran badly, or what it returned is no answer."""
+
+from bnlab.practice.exercises.misconceptions.misconception import Misconception
+
+OF_ANY_FUNCTION = {
+    "mutates-input": Misconception(
+        "The function changes the arrays it was given (`x -= mean` works in place; so does `+=` on a running mean). "
+        "The caller still needs them. Compute new arrays: `x = x - mean`.",
+        "",
+    ),
+    "wrong-dtype": Misconception(
+        "float32 or float64 was expected, of the same kind as the input. Half precision keeps three digits, integers "
+        "none after the point.",
+        "",
+    ),
+    "returns-none": Misconception("Is the `return` missing, or on one branch only?", ""),
+    "wrong-shape": Misconception(
+        (
+            "Look at the axes: which sums keep a dimension (`keepdims`), and which values are one per channel, shape "
+            "`(c,)`?"
+        ),
+        "",
+    ),
+    "raises": Misconception(
+        "Print the shapes on the way to that line. The arguments come in the order of the stub.", ""
+    ),
+    "too-slow": Misconception(
+        "A loop that never ends? The arrays are small: a right answer takes milliseconds, with Python loops too.", ""
+    ),
+}
