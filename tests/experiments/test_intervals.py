@@ -40,7 +40,7 @@ def test_a_confidence_outside_0_and_1_is_refused(interval, confidence):
 
 @pytest.mark.parametrize("lost", [np.nan, np.inf])
 def test_a_mean_of_values_that_are_not_finite_is_refused(lost):
-    with pytest.raises(ValueError, match="expected finite values, got .*; censored ones need sign_interval"):
+    with pytest.raises(ValueError, match=r"expected finite values, got .*; censored ones need sign_interval"):
         t_interval(np.array([1.0, 2.0, lost]))
 
 

@@ -20,7 +20,13 @@ def area(radius):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"""Module."""\n', ""), ("# why", "# because"), ("Of a circle", "Öf ein Kreis"), ("\n\n\n", "\n"), ("a comment", "")],
+    [
+        ('"""Module."""\n', ""),
+        ("# why", "# because"),
+        ("Of a circle", "Öf ein Kreis"),
+        ("\n\n\n", "\n"),
+        ("a comment", ""),
+    ],
 )
 def test_comments_docstrings_and_layout_are_no_code(old, new):
     assert old in CODE

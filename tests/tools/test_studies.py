@@ -38,7 +38,8 @@ def test_a_study_that_is_not_stored_is_computed_and_gives_the_ledgers_numbers(co
     assert Path(copy / "results" / FILE.name).exists()
 
 
-def test_nothing_is_computed_where_everything_is_current(copy, capsys):
+@pytest.mark.usefixtures("copy")
+def test_nothing_is_computed_where_everything_is_current(capsys):
     assert tool.main([]) == 0
     assert capsys.readouterr().out == ""
 
