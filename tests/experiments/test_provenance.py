@@ -41,6 +41,7 @@ def test_everything_else_is_code(old, new):
 
 def test_letters_outside_ascii_do_not_shift_what_is_cut_out():
     assert code_alone('x = "é"  # ß\ny = 2\n') == 'x="é"y=2'
+    assert code_alone('class É: "ß"; x = 1\n') == "classÉ:;x=1"
     assert code_alone('def é():\n    """ß"""\n    return 1\n') == "defé():return1"
 
 
