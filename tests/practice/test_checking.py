@@ -50,10 +50,12 @@ def test_an_infinity_that_is_right_is_not_shown_as_a_difference():
 
 
 def test_an_infinity_that_is_missing_is_plain():
-    message = check("steps_to_reach", lambda accuracy, steps, target: steps.sum()).message
-    assert "    came      100\n    expected  20" in message
-    never = TASKS["steps_to_reach"].solution
-    message = check("steps_to_reach", lambda *given: 12345 if never(*given) == np.inf else never(*given)).message
+    def attempt(accuracy, steps, target):
+        step = TASKS["steps_to_reach"].solution(accuracy, steps, target)
+        return step + (len(steps) > 4) if np.isfinite(step) else 12345
+
+    message = check("steps_to_reach", attempt).message
+    assert "On 3 of 5 inputs yours agrees" in message
     assert "    came      12345\n    expected  inf" in message
 
 
