@@ -22,6 +22,7 @@ STANDS_ON = {  # a room may import what it stands on, and whatever that stands o
     "practice": ["reference", "layers", "deploy", "experiments", "figures"],
     "bench": ["practice", "doctor"],
     "cli": ["practice", "doctor", "bench"],
+    "__main__": ["cli"],
     "notebook": ["practice", "doctor"],
 }
 OUTSIDE_THE_PACKAGE = {"notebooks", "my", "tests", "tools"}
