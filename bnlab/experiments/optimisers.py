@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 Tensors: TypeAlias = Mapping[str, Tensor]
-PerMember: TypeAlias = float | Tensor  # one number for one network; a tensor of shape (members,) for stacked ones
 Schedule: TypeAlias = Callable[[float], float]  # from the share of training done (0 <= s < 1) to a multiple of the rate
 
 
@@ -19,14 +18,6 @@ class State:
 
     averages: dict[str, dict[str, Tensor]]
     steps: int = field(default=0)
-
-    def kept(self, members: Tensor) -> "State":
-        """The same for some of the members of stacked tensors, by their indices."""
-        chosen = {
-            name: {parameter: average[members] for parameter, average in averages.items()}
-            for name, averages in self.averages.items()
-        }
-        return State(chosen, self.steps)
 
 
 class Optimiser(Protocol):
@@ -39,10 +30,16 @@ class Optimiser(Protocol):
     def start(self, parameters: Tensors) -> State:
         """The state before the first step."""
 
-    def update(
-        self, parameters: Tensors, gradients: Tensors, state: State, rate: PerMember, weight_decay: PerMember
-    ) -> None:
-        """Moves the parameters and the state by one step, in place; the gradients may be overwritten."""
+    def update(self, parameters: Tensors, gradients: Tensors, state: State, rate: Tensor, weight_decay: Tensor) -> None:
+        """Moves the parameters and the state by one step, in place.
+
+        Args:
+            parameters: of one network, or of many, stacked along a first axis.
+            gradients: by the same names, in the same shapes.
+            state: from `start` or the last step.
+            rate: the learning rate, shape () for one network, (members,) for many.
+            weight_decay: in the same shape.
+        """
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class SGD:
         >>> optimiser, p = SGD(momentum=0.5), {"w": torch.tensor([1.0])}
         >>> state = optimiser.start(p)
         >>> for _ in range(2):
-        ...     optimiser.update(p, {"w": torch.tensor([1.0])}, state, 0.1, 0.0)
+        ...     optimiser.update(p, {"w": torch.tensor([1.0])}, state, torch.tensor(0.1), torch.tensor(0.0))
         >>> p["w"]  # 1 - 0.1 * 1 - 0.1 * (0.5 + 1)
         tensor([0.7500])
     """
@@ -79,18 +76,16 @@ class SGD:
         """A direction of zero for each parameter, if there is momentum."""
         return State({"direction": _zeros(parameters)} if self.momentum else {})
 
-    def update(
-        self, parameters: Tensors, gradients: Tensors, state: State, rate: PerMember, weight_decay: PerMember
-    ) -> None:
+    def update(self, parameters: Tensors, gradients: Tensors, state: State, rate: Tensor, weight_decay: Tensor) -> None:
         """One step in place, for all parameters."""
         decays = _is_used(self.weight_decay)
         for name, parameter in parameters.items():
             direction = gradients[name]
             if decays:
-                direction = direction + _aligned(weight_decay, parameter) * parameter
+                direction = torch.addcmul(direction, _aligned(weight_decay, parameter), parameter)
             if self.momentum:
                 direction = state.averages["direction"][name].mul_(self.momentum).add_(direction)
-            parameter.sub_(_aligned(rate, parameter) * direction)
+            parameter.addcmul_(_aligned(-rate, parameter), direction)
         state.steps += 1
 
 
@@ -109,7 +104,8 @@ class AdamW:
 
     Example:
         >>> optimiser, p = AdamW(weight_decay=0.0), {"w": torch.tensor([1.0, 1.0])}
-        >>> optimiser.update(p, {"w": torch.tensor([5.0, -0.01])}, optimiser.start(p), 0.1, 0.0)
+        >>> rate, decay, gradients = torch.tensor(0.1), torch.tensor(0.0), {"w": torch.tensor([5.0, -0.01])}
+        >>> optimiser.update(p, gradients, optimiser.start(p), rate, decay)
         >>> p["w"]  # the first step is of the rate's size, whatever the gradient's
         tensor([0.9000, 1.1000])
     """
@@ -129,9 +125,7 @@ class AdamW:
         """Averages of zero."""
         return State({"mean": _zeros(parameters), "square": _zeros(parameters)})
 
-    def update(
-        self, parameters: Tensors, gradients: Tensors, state: State, rate: PerMember, weight_decay: PerMember
-    ) -> None:
+    def update(self, parameters: Tensors, gradients: Tensors, state: State, rate: Tensor, weight_decay: Tensor) -> None:
         """One step in place, for all parameters."""
         state.steps += 1
         of_mean, of_square = (1 - beta**state.steps for beta in self.betas)  # the start's zeros taken out
@@ -142,7 +136,7 @@ class AdamW:
             direction = mean / (square.sqrt().div_(math.sqrt(of_square)).add_(self.eps))
             if _is_used(self.weight_decay):
                 parameter.mul_(_aligned(1 - rate * weight_decay, parameter))
-            parameter.sub_(_aligned(rate / of_mean, parameter) * direction)
+            parameter.addcmul_(_aligned(-rate / of_mean, parameter), direction)
 
 
 def constant(share: float) -> float:  # noqa: ARG001 - a schedule takes the share of training done
@@ -190,11 +184,9 @@ def _is_used(weight_decay: float | tuple[float, ...]) -> bool:
     return any(weight_decay) if isinstance(weight_decay, tuple) else weight_decay != 0
 
 
-def _aligned(values: PerMember, stacked: Tensor) -> PerMember:
-    """One value a member, lined up with the first axis of the stacked tensor and in its dtype; a number as it is."""
-    if isinstance(values, Tensor):
-        return values.to(stacked.dtype).view(-1, *[1] * (stacked.ndim - 1))
-    return values
+def _aligned(values: Tensor, parameter: Tensor) -> Tensor:
+    """One number, or one a member, lined up with the first axis of the parameter and in its dtype."""
+    return values.to(parameter.dtype).view(*values.shape, *[1] * (parameter.ndim - values.ndim))
 
 
 def _check_share(name: str, value: float) -> None:

@@ -6,27 +6,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
 
 from bnlab.experiments.data import Split
 from bnlab.experiments.ensemble import Ensemble
+from bnlab.experiments.interruption import Interrupted, interrupt_noted, progress
 from bnlab.experiments.optimisers import SGD, Optimiser, Schedule, constant
+from bnlab.experiments.stepping import Draws, Group, groups_of, trainable
 
 __all__ = ["Ensemble", "Interrupted", "batches", "train", "train_ensemble", "training_steps"]
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in `train_ensemble`: nothing that was done is lost.
-
-    Attributes:
-        ensemble: the members after the last whole step.
-        steps: how many steps were done.
-    """
-
-    def __init__(self, ensemble: Ensemble, steps: int) -> None:
-        super().__init__(f"interrupted after {steps} steps")
-        self.ensemble = ensemble
-        self.steps = steps
 
 
 def train(
@@ -60,20 +47,22 @@ def train(
         ValueError: an argument is out of its range; nothing is computed then.
     """
     _check([learning_rate], [seed], 1, split, steps, batch_size, optimiser)
-    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
-    detached = {name: parameter.detach() for name, parameter in parameters.items()}  # shares memory
-    state = optimiser.start(detached)
-    decay = _per_member(optimiser.weight_decay, 1)[0].item()
+    parameters = {name: model.get_parameter(name) for name in trainable(model)}
+    values = {name: parameter.detach() for name, parameter in parameters.items()}  # the same memory, without gradients
+    state, draws = optimiser.start(values), Draws([seed])
+    rate, decay = (torch.tensor(number, dtype=torch.float64) for number in (learning_rate, _decays(optimiser, 1)[0]))
     model.train()
     for step, index in enumerate(batches(len(split.y), steps, batch_size, seed), start=1):
-        before = {name: buffer.clone() for name, buffer in buffers.items()}
-        loss = nn.functional.cross_entropy(model(split.x[index]), split.y[index])
-        gradients = dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
-        if not all(tensor.isfinite().all() for tensor in (loss, *gradients.values())):
-            for name, buffer in buffers.items():
-                buffer.copy_(before[name])
+        before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+        with draws.own():
+            loss = nn.functional.cross_entropy(model(split.x[index]), split.y[index])
+        gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+        if not all(tensor.isfinite().all() for tensor in (loss, *gradients)):
+            for buffer, value in before:
+                buffer.copy_(value)
             return step
-        optimiser.update(detached, gradients, state, learning_rate * schedule((step - 1) / steps), decay)
+        named = dict(zip(parameters, gradients, strict=True))
+        optimiser.update(values, named, state, rate * schedule((step - 1) / steps), decay)
     return None
 
 
@@ -110,7 +99,7 @@ def train_ensemble(
         Interrupted: on Ctrl-C; it carries the members as they were after the last whole step.
     """
     ensemble = Ensemble.of(models)
-    for _ in training_steps(
+    each_step = training_steps(
         ensemble,
         split,
         learning_rates=learning_rates,
@@ -119,8 +108,12 @@ def train_ensemble(
         batch_size=batch_size,
         optimiser=optimiser,
         schedule=schedule,
-    ):
-        pass
+    )
+    with interrupt_noted() as interrupted, progress(steps) as show:
+        for step in each_step:
+            show(step)
+            if interrupted():
+                raise Interrupted(ensemble, step)
     return ensemble
 
 
@@ -157,30 +150,18 @@ def _steps(  # noqa: PLR0917 - those of training_steps, whose errors come at the
     optimiser: Optimiser,
     schedule: Schedule,
 ) -> Iterator[int]:
-    architecture, parameters, buffers = ensemble.architecture, ensemble.parameters, ensemble.buffers
-
-    def loss(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        logits = functional_call(architecture, (parameters, buffers), (x,))
-        return nn.functional.cross_entropy(logits, y)
-
-    gradients_and_losses = vmap(grad_and_value(loss), randomness="different")
-    rates, decay = torch.tensor(learning_rates, dtype=torch.float64), _per_member(optimiser.weight_decay, len(ensemble))
-    state = optimiser.start(parameters)
+    rates = torch.tensor(learning_rates, dtype=torch.float64)
+    decays = torch.tensor(_decays(optimiser, len(ensemble)), dtype=torch.float64)
     orders = {seed: batches(len(split.y), steps, batch_size, seed) for seed in set(seeds)}
-    indices = torch.stack([orders[seed] for seed in seeds], dim=1)  # (steps, members, batch_size)
-    for step, index in enumerate(indices, start=1):
-        before = {name: buffer.clone() for name, buffer in buffers.items()}
-        architecture.train()  # the caller may have evaluated in between
-        gradients, losses = gradients_and_losses(parameters, buffers, split.x[index], split.y[index])
-        finite = torch.stack([t.flatten(1).isfinite().all(1) for t in (losses[:, None], *gradients.values())]).all(0)
-        frozen = (~finite | (ensemble.diverged_at > 0)).nonzero()[:, 0]
-        ensemble.diverged_at[frozen] = torch.where(ensemble.diverged_at > 0, ensemble.diverged_at, step)[frozen]
-        kept = {name: parameter[frozen] for name, parameter in parameters.items()}
-        optimiser.update(parameters, gradients, state, rates * schedule((step - 1) / steps), decay)
-        for name, values in kept.items():
-            parameters[name][frozen] = values
-        for name, buffer in buffers.items():
-            buffer[frozen] = before[name][frozen]
+    order = torch.stack([orders[seed] for seed in seeds], dim=1)  # (steps, members, batch_size)
+    cuts = groups_of(ensemble, split.x[order[0, 0]])
+    groups = [(cut, Group(ensemble, cut, optimiser, rates, decays)) for cut in cuts]
+    draws = Draws(seeds)
+    for step, index in enumerate(order, start=1):
+        ensemble.architecture.train()  # the caller may have evaluated in between
+        with draws.own():
+            for cut, group in groups:
+                group.step(step, split.x[index[cut]], split.y[index[cut]], schedule((step - 1) / steps))
         yield step
 
 
@@ -192,8 +173,9 @@ def batches(examples: int, steps: int, batch_size: int, seed: int) -> Int[Tensor
     return order[: steps * batch_size].view(steps, batch_size)
 
 
-def _per_member(weight_decay: float | tuple[float, ...], members: int) -> Tensor:
-    return torch.tensor(weight_decay, dtype=torch.float64).expand(members)
+def _decays(optimiser: Optimiser, members: int) -> Sequence[float]:
+    decay = optimiser.weight_decay
+    return decay if isinstance(decay, tuple) else [decay] * members
 
 
 def _check(  # noqa: PLR0917 - those of train_ensemble

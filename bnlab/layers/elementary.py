@@ -18,8 +18,8 @@ def normalise_by_batch(
     (tensor([[-1., -1.],
             [ 1.,  1.]]), tensor([ 2., 20.]), tensor([  1., 100.]))
     """
-    mean, var = batch_statistics(x.to(statistics_dtype(x.dtype)))
-    return normalise_by(x, mean, var, weight, bias, eps), mean, var
+    centred, mean, var = _centre(x.to(statistics_dtype(x.dtype)))
+    return _scale_and_shift(centred, var, weight, bias, eps).to(x.dtype), mean, var
 
 
 def normalise_by(  # noqa: PLR0917 - the formula's operands, in its order
@@ -36,10 +36,7 @@ def normalise_by(  # noqa: PLR0917 - the formula's operands, in its order
     tensor([[2.]])
     """
     wide = x.to(statistics_dtype(x.dtype))
-    x_hat = (wide - per_channel(mean, wide)) * torch.rsqrt(per_channel(var, wide) + eps)
-    y = x_hat if weight is None else x_hat * per_channel(weight, wide)
-    y = y if bias is None else y + per_channel(bias, wide)
-    return y.to(x.dtype)
+    return _scale_and_shift(wide - per_channel(mean, wide), var, weight, bias, eps).to(x.dtype)
 
 
 def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -57,12 +54,8 @@ def batch_statistics(x: Float[Tensor, "n c *spatial"]) -> tuple[Float[Tensor, " 
     >>> batch_statistics(torch.tensor([[1.0, 10.0], [3.0, 30.0]]))
     (tensor([ 2., 20.]), tensor([  1., 100.]))
     """
-    axes = (0, *range(2, x.ndim))
-    if x.numel() == 0:
-        return x.sum(axes), x.sum(axes)
-    # Two passes: the mean square minus the squared mean would cancel where the mean is large.
-    batch_var, batch_mean = torch.var_mean(x, axes, correction=0)
-    return batch_mean, batch_var
+    _, mean, var = _centre(x)
+    return mean, var
 
 
 def per_channel(values: Float[Tensor, " c"], x: Float[Tensor, "n c *spatial"]) -> Float[Tensor, "1 c *ones"]:
@@ -72,3 +65,23 @@ def per_channel(values: Float[Tensor, " c"], x: Float[Tensor, "n c *spatial"]) -
     torch.Size([1, 2, 1, 1])
     """
     return values.to(x.dtype).reshape(1, -1, *(1,) * (x.ndim - 2))
+
+
+def _centre(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The values without their channel's mean, that mean, and the biased variance.
+
+    Two passes: the mean square minus the squared mean would cancel where the mean is large. `torch.var_mean` also gives
+    both, but adds the values up one by one, at a fifth of the speed.
+    """
+    axes = (0, *range(2, x.ndim))
+    count = max(x.numel() // x.shape[1], 1)  # of an empty batch every sum is 0
+    mean = x.sum(axes) / count
+    centred = x - per_channel(mean, x)
+    return centred, mean, centred.square().sum(axes) / count
+
+
+def _scale_and_shift(centred: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """The output: gamma and the standard deviation make one factor, which costs a pass over the data less than two."""
+    gain = torch.rsqrt(var.to(centred.dtype) + eps)
+    y = centred * per_channel(gain if weight is None else gain * weight.to(gain.dtype), centred)
+    return y if bias is None else y + per_channel(bias, centred)

@@ -1,8 +1,8 @@
 """Batch normalisation with its derivative written by hand: the backend "manual".
 
-Left to autograd, the elementary operations keep several tensors of the size of the input for the backward pass. These
-two functions keep their inputs alone and compute the rest again, by operations that autograd can differentiate. So the
-gradient has a gradient: had `x_hat` been saved, a second backward pass would take it for a constant, and the second
+Left to autograd, the elementary operations keep the centred input for the backward pass: a new tensor of the input's
+size, and twice as wide where the input is half precision. These two functions keep their inputs alone and compute the
+rest again, by operations that autograd can differentiate. So the gradient has a gradient: had `x_hat` been saved, a second backward pass would take it for a constant, and the second
 derivatives would be wrong without a word.
 
 Gradients are computed in the dtype of the statistics, and autograd brings each to the dtype of what it belongs to.

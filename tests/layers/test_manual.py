@@ -113,10 +113,14 @@ def test_evaluation_keeps_the_statistics_too(dtype):
     assert sorted(tensor.numel() for tensor in kept) == [3, 3, 3, x.numel()]
 
 
-def test_autograd_keeps_several_tensors_of_the_inputs_size():
-    x, weight, bias = leaves((8, 3, 4, 4))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autograd_keeps_a_centred_copy_of_the_input_as_wide_as_the_statistics(dtype):
+    x, weight, bias = leaves((8, 3, 4, 4), dtype, torch.float32)
     kept = kept_for_backward(lambda *leaves: run(*leaves, training=True, backend="torch"), x, weight, bias)
-    assert [tensor.numel() for tensor in kept].count(x.numel()) >= 3  # the input, the centred input and x_hat
+    large = {(tensor.data_ptr(), tensor.dtype) for tensor in kept if tensor.numel() == x.numel()}
+    ((pointer, width),) = large
+    assert pointer != x.data_ptr()
+    assert width == torch.float32
 
 
 # ---- the two backends ----
