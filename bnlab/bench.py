@@ -149,7 +149,7 @@ def _loop(work: Work, split: Split) -> tuple[float, list[nn.Module]]:
         optimiser = torch.optim.SGD(model.parameters(), lr=rate)
         for index in batches(len(split.y), work.steps, work.batch_size, seed):
             optimiser.zero_grad()
-            nn.functional.cross_entropy(model(split.x[index]), split.y[index]).backward()
+            nn.functional.cross_entropy(model(split.x[index]), split.y[index]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return time.perf_counter() - start, models
 

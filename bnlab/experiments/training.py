@@ -159,9 +159,10 @@ def _steps(  # noqa: PLR0917 - those of training_steps, whose errors come at the
     draws = Draws(seeds)
     for step, index in enumerate(order, start=1):
         ensemble.architecture.train()  # the caller may have evaluated in between
+        multiple = schedule((step - 1) / steps)
         with draws.own():
             for cut, group in groups:
-                group.step(step, split.x[index[cut]], split.y[index[cut]], schedule((step - 1) / steps))
+                group.step(step, split.x[index[cut]], split.y[index[cut]], multiple)
         yield step
 
 

@@ -4,6 +4,7 @@ Left to autograd, the elementary operations keep the centred input for the backw
 size, and twice as wide where the input is half precision. These two functions keep their inputs alone and compute the
 rest again, by operations that autograd can differentiate. So the gradient has a gradient: had `x_hat` been saved, a
 second backward pass would take it for a constant, and the second derivatives would be wrong without a word.
+
 Gradients are computed in the dtype of the statistics, and autograd brings each to the dtype of what it belongs to.
 Reverse mode only: `torch.func.grad`, `vmap` and `jacrev` compose with these functions; `jvp` raises
 `NotImplementedError`.
