@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bnlab.experiments.models import ResidualBlock, mlp, resnet
+from bnlab.experiments.models import ResidualBlock, cnn, mlp, resnet
 from bnlab.layers import BatchNorm1d, BatchNorm2d
 
 
@@ -16,7 +16,11 @@ def weights(model):
 
 @pytest.mark.parametrize(
     ("make", "norm", "settings"),
-    [(mlp, BatchNorm1d, {"depth": 3, "width": 20}), (resnet, BatchNorm2d, {"blocks": 2, "width": 6})],
+    [
+        (mlp, BatchNorm1d, {"depth": 3, "width": 20}),
+        (cnn, BatchNorm2d, {"depth": 3, "width": 6}),
+        (resnet, BatchNorm2d, {"blocks": 2, "width": 6}),
+    ],
 )
 def test_both_arms_start_from_the_same_weights(make, norm, settings):
     plain = make(64, 10, **settings, generator=generator())
@@ -54,3 +58,26 @@ def test_resnet_maps_images_to_logits():
     model = resnet(1, 10, blocks=2, width=6, norm=BatchNorm2d)
     assert model(torch.randn(5, 1, 8, 8)).shape == (5, 10)
     assert len([m for m in model.modules() if isinstance(m, BatchNorm2d)]) == 5
+
+
+@pytest.mark.parametrize("make", [mlp, cnn])
+def test_scale_multiplies_the_hidden_weights_and_leaves_the_head(make):
+    plain, scaled = (
+        weights(make(64, 10, depth=3, width=6, scale=scale, generator=generator())) for scale in (1.0, 0.1)
+    )
+    assert all(torch.equal(big * 0.1, small) for big, small in zip(plain[:-1], scaled[:-1], strict=True))
+    assert torch.equal(plain[-1], scaled[-1])
+
+
+def test_mlp_takes_its_activation_and_drops_behind_it():
+    model = mlp(64, 10, depth=2, width=6, norm=BatchNorm1d, activation=nn.Sigmoid, dropout=0.3)
+    hidden = [nn.Linear, BatchNorm1d, nn.Sigmoid, nn.Dropout]
+    assert [type(layer) for layer in model] == [nn.Flatten, *hidden, *hidden, nn.Linear]
+    assert model[4].p == 0.3
+
+
+def test_cnn_keeps_the_image_and_averages_it_for_the_head():
+    model, x = cnn(2, 10, depth=3, width=6, norm=BatchNorm2d), torch.randn(5, 2, 7, 6)
+    maps = model[:-3](x)
+    assert maps.shape == (5, 6, 7, 6)
+    torch.testing.assert_close(model(x), model[-1](maps.mean((2, 3))))
