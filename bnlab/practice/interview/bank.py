@@ -16,9 +16,12 @@ RECALLS = Path(__file__).with_name("recall.yaml")
 CHAPTERS = (  # the notebooks' stems, in the order in which they are read
     "00_start_here",
     "01_definition",
+    "02_purpose",
     "03_mechanism_forward",
     "04_mechanism_backward",
     "05_mechanism_inference",
+    "06_benefits_faster",
+    "07_benefits_robust",
 )
 MOST_WORDS = {"short": 85, "two_minutes": 340}  # what is said in 30 seconds and in two minutes, at 170 words a minute
 WIDEST_LINE = 76  # of what is written on the whiteboard: a terminal's 80 columns, less an indent

@@ -8,11 +8,19 @@ returns False, and a test changes each.
 import inspect
 from collections.abc import Callable
 
-from bnlab.practice.interview.proofs import backward, definition, inference, mathematics
+from bnlab.practice.interview.proofs import (
+    backward,
+    definition,
+    inference,
+    mathematics,
+    optimisation,
+    regularisation,
+    signals,
+)
 
 PROOFS: dict[str, Callable[..., bool]] = {
     name: function
-    for module in (backward, definition, inference, mathematics)
+    for module in (backward, definition, inference, mathematics, optimisation, regularisation, signals)
     for name, function in vars(module).items()
     if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
 }
