@@ -60,7 +60,25 @@ STUDIES = {
     study.name: study
     for study in (
         Study("running_statistics", "running_statistics"),
+        Study("signal_propagation", "signal_propagation"),
+        Study("input_drift", "input_drift"),
+        Study("training_curves", "training_curves"),
         Study("learning_rate_tolerance", "learning_rate_tolerance"),
+        Study(
+            "learning_rate_tolerance_mnist1d",
+            "learning_rate_tolerance",
+            (("dataset", "mnist1d"), ("learning_rates", (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)), ("steps", 300)),
+        ),
+        Study("rate_by_group", "rate_by_group"),
+        Study("convergence", "convergence"),
+        Study(
+            "convergence_relu",
+            "convergence",
+            (("activation", "relu"), ("learning_rates", (0.03, 0.1, 0.3, 1.0, 3.0)), ("steps", 200)),
+        ),
+        Study("init_sensitivity", "init_sensitivity"),
+        Study("batch_noise", "batch_noise"),
+        Study("regularisers", "regularisers"),
     )
 }
 
