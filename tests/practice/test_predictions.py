@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from bnlab.experiments.studies import STUDIES
 from bnlab.practice.exercises import predictions
 from bnlab.practice.exercises.predictions import (
     Prediction,
@@ -14,6 +15,8 @@ from bnlab.practice.exercises.predictions import (
     reveal,
 )
 from bnlab.practice.exercises.progress import Progress
+from bnlab.practice.interview.proofs import PROOFS
+from bnlab.practice.interview.proofs.signals import _growth_in_a_network
 from bnlab.reference import batch_norm_forward
 
 ID = "variance-equal-to-eps"  # of four choices; b is right
@@ -207,6 +210,40 @@ def test_a_variance_of_eps_comes_out_at_the_root_of_a_half_and_outside_the_root_
     assert round(inside.std(), 3) == 0.707
     assert round((x / (x.std() + eps)).std(), 3) == 0.997
     assert [package_predictions()[id_].answer for id_ in (ID, "eps-outside-the-root")] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("id_", "proof", "constants", "words"),
+    [
+        ("half-a-start", "half_as_large_a_start", {"layers": 20, "forward": 2**20}, "about a millionth"),
+        (
+            "doubled-weights",
+            "doubled_weights",
+            {"layers": 8, "grows": 256, "with_batch_norm": 1},
+            "256 without, 1 with",
+        ),
+        ("start-thirty-times-too-large", "start_as_a_rate", {"scale": 30, "turns_less": 900}, "900 times less"),
+    ],
+)
+def test_what_a_prediction_expects_is_proved(id_, proof, constants, words):
+    assert PROOFS[proof](**constants)
+    prediction = package_predictions()[id_]
+    assert prediction.choices[prediction.answer] == words
+
+
+def test_the_gradient_of_a_first_block_is_tens_of_times_that_of_the_twentieth():
+    assert 20 < _growth_in_a_network(layers=20) ** 19 < 100
+    prediction = package_predictions()["gradient-of-the-first-layer"]
+    assert prediction.choices[prediction.answer] == "tens of times as long"
+
+
+def test_the_network_without_batch_norm_is_ahead_by_more_than_a_point_at_the_smallest_rate():
+    study = STUDIES["learning_rate_tolerance"].stored()
+    assert (study.config.dataset, study.config.depth, study.config.steps) == ("digits", 8, 200)
+    assert study.config.learning_rates[0] == min(study.config.learning_rates) == 0.01
+    medians = {arm: np.median(accuracy[0]) for arm, accuracy in study.validation.items()}
+    assert medians["no_norm"] > medians["batch_norm"] + 0.01
+    assert package_predictions()["smallest-rate"].answer == "c"
 
 
 # --- files
