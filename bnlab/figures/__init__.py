@@ -2,12 +2,14 @@
 
 from bnlab.figures.axes import averaged_blocks
 from bnlab.figures.calibration import calibration_curve
+from bnlab.figures.convergence import steps_and_seconds, steps_by_rate
 from bnlab.figures.curves import accuracy_by_step
 from bnlab.figures.distributions import before_and_after, shape_kept
 from bnlab.figures.drift import drift_by_rate, input_quantiles
 from bnlab.figures.epsilon import epsilon_placement
 from bnlab.figures.gradients import backward_graph, finite_difference_errors, gradient_on_the_circle
 from bnlab.figures.learning_rates import learning_rate_sweep
+from bnlab.figures.rate_by_group import rate_by_group
 from bnlab.figures.running_statistics import evaluation_by_momentum
 from bnlab.figures.signals import signals_by_layer
 
@@ -24,6 +26,9 @@ __all__ = [
     "gradient_on_the_circle",
     "input_quantiles",
     "learning_rate_sweep",
+    "rate_by_group",
     "shape_kept",
     "signals_by_layer",
+    "steps_and_seconds",
+    "steps_by_rate",
 ]
