@@ -8,6 +8,9 @@ import pytest
 from torch import nn
 
 from bnlab import reference
+from bnlab.experiments.optimisers import SGD
+from bnlab.experiments.training import train
+from bnlab.layers.ghost import GhostBatchNorm1d
 from bnlab.reference import Cache
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -75,6 +78,7 @@ def table_rows(name):
 
 def names_in_use():
     functions = (reference.batch_norm_forward, reference.update_running_stats, nn.BatchNorm2d)
+    functions += (GhostBatchNorm1d, train, SGD)
     names = {parameter for function in functions for parameter in inspect.signature(function).parameters}
     names |= set(inspect.unwrap(reference.batch_norm_backward).__code__.co_varnames)  # the gradients it returns
     return names | set(Cache._fields) | set(vars(nn.Module())) | set(nn.BatchNorm2d(1).state_dict()) | {"y"}
