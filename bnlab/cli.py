@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bnlab import runtime
+from bnlab.bench import ensemble_against_loop
 from bnlab.experiments.claims import DECLARATIONS, Claim, Ledger, declaration_of, ledger, to_json
 from bnlab.experiments.studies import STUDIES, study_of
 from bnlab.experiments.study import Result, seeds_from
@@ -24,6 +25,8 @@ claims = typer.Typer(no_args_is_help=True, help="What the course claims of batch
 studies = typer.Typer(no_args_is_help=True, help="The studies on which the claims rest.")
 app.add_typer(claims, name="claims")
 app.add_typer(studies, name="studies")
+bench = typer.Typer(no_args_is_help=True, help="What the package's fast ways are worth on this machine.")
+app.add_typer(bench, name="bench")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option("--seed", help="Which run: 0 has seeds 0 to 9, 1 has 1000 to 1009, and so on.")]
@@ -107,6 +110,21 @@ def studies_run(
         print(np.array2string(array.mean(axis=-1), precision=3, suppress_small=True))  # noqa: T201 - as above
     if save is not None:
         result.save(save)
+
+
+@bench.callback()
+def bench_group() -> None:
+    """What the package's fast ways are worth on this machine."""
+
+
+@bench.command("training")
+def bench_training(
+    kind: Annotated[str, typer.Argument(help="Which networks: mlp or cnn.")] = "mlp",
+    rounds: Annotated[int, typer.Option("--rounds", help="How many rounds are timed.")] = 5,
+) -> None:
+    """Time a sweep of 40 networks trained as one ensemble, and in a loop over torch.nn models."""
+    with _one_line():
+        _console().print(ensemble_against_loop(kind, rounds=rounds))
 
 
 @contextmanager

@@ -6,6 +6,11 @@ import random
 from typing import NamedTuple
 
 import numpy as np
+
+# Waiting threads that spin slow every other process down, up to fiftyfold on two cores. torch's threads read this when
+# torch is loaded, so it has an effect only where this module comes first, as in the `bnlab` command.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import torch
 
 THREADS_VARIABLE = "BNLAB_NUM_THREADS"

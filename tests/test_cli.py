@@ -80,6 +80,8 @@ def test_a_verdict_that_differs_gives_exit_status_1():
             ["studies", "run", "learning_rate_tolerance", "--set", "batch_size=5000"],
             r".*batch.* 5000.*",
         ),
+        (["bench", "training", "rnn"], r"expected kind 'mlp' or 'cnn', got 'rnn'"),
+        (["bench", "training", "--rounds", "0"], r"expected at least 1 round, got 0"),
         (["studies", "run", "learning_rate_tolerance", "--save", "result.csv"], r"--save: expected a \.json or .*"),
     ],
 )
