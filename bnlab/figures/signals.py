@@ -34,13 +34,13 @@ def signals_by_layer(result: Result, *, title: str) -> Figure:
         ax.set_title(LABELS[arm])
     for ax in axes[1]:
         ax.set(xlabel="hidden layer (1 is next to the input)", xticks=[1, *range(5, result.config.depth + 1, 5)])
-        ax.margins(x=0.16)  # room for the names
+        ax.set_xlim(1 - 0.25 * result.config.depth, 1.22 * result.config.depth)  # room for the names
     return figure
 
 
 def _lines(ax: Axes, result: Result, arm: str, numbers: np.ndarray) -> None:
     layers = np.arange(1, result.config.depth + 1)
-    for position, (scale, seeds) in enumerate(zip(result.config.scales, numbers, strict=True)):
+    for position, seeds in enumerate(numbers):
         share = 0.35 + 0.65 * position / max(1, len(result.config.scales) - 1)
         colour = _shade(COLOURS[arm], share)
         ax.fill_between(layers, seeds.min(1), seeds.max(1), color=colour, alpha=0.25, linewidth=0)
