@@ -12,7 +12,7 @@ import pytest
 
 from bnlab.experiments.claims import ledger
 
-CHEAP = "signal-survives-depth"
+CHEAP = "signal-survives-half-start"
 
 
 def run(*arguments, columns=80):
