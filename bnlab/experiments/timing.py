@@ -56,5 +56,5 @@ def _steps(
 ) -> None:
     for x, y in examples:
         optimiser.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
+        torch.autograd.backward(nn.functional.cross_entropy(model(x), y))
         optimiser.step()

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bnlab.experiments.learning_rate_tolerance import Config, Result
+from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.studies.learning_rate_tolerance import Config, Result
 from bnlab.figures.learning_rates import learning_rate_sweep
 from bnlab.figures.style import COLOURS
 
@@ -10,13 +11,14 @@ from bnlab.figures.style import COLOURS
 def result():
     config = Config(learning_rates=(0.1, 1.0), seeds=(0, 1, 2))
     return Result(
-        config,
-        validation={},
-        accuracy={
+        config=config,
+        provenance=Provenance("2026-01-31", {}, "0123456789ab"),
+        validation={
             "no_norm": np.array([[0.9, 0.8, 0.7], [0.0, 0.2, 0.0]]),
             "batch_norm": np.array([[0.91, 0.92, 0.93], [0.94, 0.95, 0.96]]),
         },
         diverged={"no_norm": np.array([[False] * 3, [True, False, True]]), "batch_norm": np.zeros((2, 3), dtype=bool)},
+        test={},
     )
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bnlab.experiments.running_statistics import Config, Result
+from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.studies.running_statistics import Config, Result
 from bnlab.figures.running_statistics import evaluation_by_momentum
 from bnlab.figures.style import COLOURS
 
@@ -11,7 +12,14 @@ ROLES = {"running": "batch_norm", "corrected": "averaged", "recalibrated": "outp
 @pytest.fixture
 def result(rng):
     config = Config(momenta=(0.01, 0.1), steps=(10, 2000), learning_rates=(0.1, 1.0), seeds=(0, 1, 2))
-    return Result(config, rng.random((2, 3)), *rng.random((2, 2, 2, 2, 3)), rng.random((2, 2, 3)))
+    return Result(
+        config=config,
+        provenance=Provenance("2026-01-31", {}, "0123456789ab"),
+        validation=rng.random((2, 3)),
+        running=rng.random((2, 2, 2, 3)),
+        corrected=rng.random((2, 2, 2, 3)),
+        recalibrated=rng.random((2, 2, 3)),
+    )
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="limit-lies-elsewhere",
-        statement="Weights before a norm (4-layer MLP, digits) stand over 5 times the rate of gamma and beta or the head.",
+        statement="Weights before a norm (4-layer MLP, digits) stand over 5 times the rate of gamma, beta or head.",
         source=ARORA,
         study="rate_by_group",
         chapter=CHAPTER,

@@ -5,15 +5,18 @@ import pytest
 import torch
 
 from bnlab.deploy import recalibrate
-from bnlab.experiments import running_statistics as study
 from bnlab.experiments.data import mnist1d
 from bnlab.experiments.models import mlp
+from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.studies import result as stored_or_rerun
+from bnlab.experiments.studies import running_statistics as study
 from bnlab.experiments.training import train_ensemble
 from bnlab.layers import BatchNorm1d
 
 SMALL = study.Config(
     momenta=(0.01, 0.1), steps=(20, 60), learning_rates=(0.1, 1.0), seeds=(0, 1), depth=2, width=32, batch_size=50
 )
+PROVENANCE = Provenance("2026-01-31", {}, "0123456789ab")
 ONE_IMAGE = 1.5e-3  # of the 1,000: another order of summation may move one across a boundary
 
 
@@ -76,7 +79,14 @@ def test_the_gap_is_recalibrated_minus_running_for_the_same_network():
     running = np.zeros((2, 1, 2, 2))
     running[1] = [[[0.1, 0.2], [0.5, 0.4]]]
     recalibrated = np.array([[[0.9, 0.9]], [[0.5, 0.6]]])
-    result = study.Result(config, np.zeros((2, 2)), running, running / 2, recalibrated)
+    result = study.Result(
+        config=config,
+        provenance=PROVENANCE,
+        validation=np.zeros((2, 2)),
+        running=running,
+        corrected=running / 2,
+        recalibrated=recalibrated,
+    )
     assert result.gap(1) == pytest.approx(np.array([[[0.4, 0.4], [0.0, 0.2]]]))
     assert result.gap_without_start(1) == pytest.approx(np.array([[[0.45, 0.5], [0.25, 0.4]]]))
 
@@ -101,13 +111,18 @@ def test_the_best_rate_is_chosen_on_validation_data():
     validation = np.array([[0.6, 0.6], [0.5, 0.8], [0.1, 0.9]])  # the middle one has the highest mean
     test_accuracy = np.array([[[0.9, 0.9]], [[0.1, 0.1]], [[0.9, 0.9]]])
     result = study.Result(
-        study.Config(), validation, test_accuracy[:, :, None], test_accuracy[:, :, None], test_accuracy
+        config=study.Config(),
+        provenance=PROVENANCE,
+        validation=validation,
+        running=test_accuracy[:, :, None],
+        corrected=test_accuracy[:, :, None],
+        recalibrated=test_accuracy,
     )
     assert result.best_rate() == 1
 
 
 def test_the_stored_result_is_whole():
-    config, result = study.Config(), study.result()
+    config, result = study.Config(), stored_or_rerun("running_statistics")
     rates, steps, momenta, seeds = (
         len(each) for each in (config.learning_rates, config.steps, config.momenta, config.seeds)
     )
@@ -119,7 +134,7 @@ def test_the_stored_result_is_whole():
 
 
 def test_a_part_of_the_stored_result_comes_out_again():
-    stored = study.result()
+    stored = stored_or_rerun("running_statistics")
     config = study.Config(learning_rates=stored.config.learning_rates[:1], seeds=(0, 9), steps=(100,))
     anew = study.run(config)
     # A hundred steps in float32 elsewhere end in slightly other weights; the seeds differ by more than this.
@@ -130,4 +145,4 @@ def test_a_part_of_the_stored_result_comes_out_again():
 
 def test_rerun_computes_with_the_default_settings(monkeypatch):
     monkeypatch.setattr(study, "run", lambda config: config)
-    assert study.result(rerun=True) == study.Config()
+    assert stored_or_rerun("running_statistics", rerun=True) == study.Config()
