@@ -39,7 +39,7 @@ def claims_list(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's way 
     if as_json:
         print(to_json(stored), end="")  # noqa: T201 - a command prints
         return
-    table = _table("claim", "measured, with its 95% interval", "over", "verdict")
+    table = _table("claim", "measured [95% interval]", "over", "verdict")
     for claim in stored:
         table.add_row(claim.id, claim.measured, f"{claim.margin:g}", claim.verdict)
     _console().print(table)
