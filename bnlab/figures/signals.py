@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from bnlab.experiments.studies.signal_propagation import Result
+from bnlab.experiments.studies.signal_propagation import GROWTH_IN_THEORY, Result
 from bnlab.figures.learning_rates import LABELS
 from bnlab.figures.style import COLOURS, new_figure
 
@@ -22,7 +22,8 @@ def signals_by_layer(result: Result, *, title: str) -> Figure:
     Returns:
         A column for each arm; above the activations, below the gradients. A line a scale at the median over the seeds,
         the darker the larger the weights, in a band from the smallest to the largest seed; where lines part, each has
-        its scale at the end where they are widest apart. The panels of a row have one axis.
+        its scale at the end where they are widest apart. The panels of a row have one axis. Dotted, through the
+        gradient with batch norm at the last layer, its growth in theory.
     """
     figure, axes = new_figure(2, len(result.std), title=title, height=5.4, sharex=True, sharey="row")
     for row, (name, label) in zip(axes, ROWS.items(), strict=True):
@@ -32,6 +33,8 @@ def signals_by_layer(result: Result, *, title: str) -> Figure:
         row[0].set(yscale="log", ylabel=label)
     for ax, arm in zip(axes[0], result.std, strict=True):
         ax.set_title(LABELS[arm])
+    if "batch_norm" in result.gradient:
+        _theory(axes[1, list(result.gradient).index("batch_norm")], result.gradient["batch_norm"])
     for ax in axes[1]:
         ax.set(xlabel="hidden layer (1 is next to the input)", xticks=[1, *range(5, result.config.depth + 1, 5)])
         ax.set_xlim(1 - 0.25 * result.config.depth, 1.22 * result.config.depth)  # room for the names
@@ -45,6 +48,14 @@ def _lines(ax: Axes, result: Result, arm: str, numbers: np.ndarray) -> None:
         colour = _shade(COLOURS[arm], share)
         ax.fill_between(layers, seeds.min(1), seeds.max(1), color=colour, alpha=0.25, linewidth=0)
         ax.plot(layers, np.median(seeds, axis=1), color=colour)
+
+
+def _theory(ax: Axes, gradient: np.ndarray) -> None:
+    layers = np.arange(1, gradient.shape[1] + 1)
+    line = np.median(gradient[:, -1]) * GROWTH_IN_THEORY ** (layers[-1] - layers)
+    label = f"{GROWTH_IN_THEORY:.3f} times a layer, in theory"
+    ax.plot(layers, line, ":", color=COLOURS["theory"], linewidth=1.2, label=label)
+    ax.legend(loc="lower left", fontsize=9)
 
 
 def _name_scales(ax: Axes, result: Result, medians: np.ndarray) -> None:

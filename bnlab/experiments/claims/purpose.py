@@ -14,7 +14,7 @@ YANG = "Yang et al. 2019, arXiv:1902.08129"
 SAME_START = "same initial weights (no training) and the same batch of 512 in both arms."
 SAME_BATCHES = "same initial weights, order of the data and steps"
 HALF, HE = 0.5, 1.0  # scales of the initial weights, in multiples of He's
-SLOW_RATE, BEST_WITHOUT = 0.5, 2.0  # learning rates; at the latter the sigmoids without a norm learn best
+SLOW_RATE, FAST_RATE = 0.5, 2.0  # learning rates; at the latter the network without a norm comes almost as far
 
 
 def _signal_kept(result: SignalResult) -> Measured:
@@ -37,12 +37,12 @@ def _less_wander(result: DriftResult) -> Measured:
 
 
 def _stiller_linear_output(result: DriftResult) -> Measured:
-    rate = result.config.learning_rates.index(BEST_WITHOUT)
+    rate = result.config.learning_rates.index(FAST_RATE)
     return Measured(result.from_end["no_norm"][rate] / result.from_end["before_norm"][rate])
 
 
 def _stiller_behind_the_norm(result: DriftResult) -> Measured:
-    rate = result.config.learning_rates.index(BEST_WITHOUT)
+    rate = result.config.learning_rates.index(FAST_RATE)
     return Measured(result.from_end["before_norm"][rate] / result.from_end["after_norm"][rate])
 
 
@@ -126,7 +126,7 @@ DECLARATIONS = (
         source=IOFFE,
         study="input_drift",
         chapter=CHAPTER,
-        control=f"{SAME_BATCHES}, same rate, the best one for the arm without; a fixed probe batch.",
+        control=f"{SAME_BATCHES}, same rate; a fixed probe batch.",
         unit="times",
         margin=2.0,
         measure=_stiller_linear_output,
@@ -156,7 +156,7 @@ DECLARATIONS = (
         chapter=CHAPTER,
         control=f"{SAME_BATCHES}; each arm at its best rate in validation.",
         unit="times",
-        margin=1.25,
+        margin=4 / 3,  # closer by a quarter is three quarters of the distance
         measure=_seeds_closer_together,
         headline=True,
     ),
