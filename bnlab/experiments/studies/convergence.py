@@ -25,7 +25,7 @@ from bnlab.layers import BatchNorm1d
 ARMS: dict[str, Norm | None] = {"no_norm": None, "batch_norm": BatchNorm1d}
 TIMED: dict[str, Norm | None] = {"no_norm": None, "batch_norm": nn.BatchNorm1d}  # what a learner would use
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
-STEPS_PER_ROUND = 10  # of the timing: long beside the clock's resolution, short beside what disturbs a machine
+STEPS_PER_ROUND = 4  # of the timing: long beside the clock's resolution, and so short that some rounds are undisturbed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Config(Settings):
     batch_size: int = 60
     steps: int = 1000  # after which a run that has not arrived is given up
     looks: int = 60  # at the accuracy, at steps that grow by about the same factor
-    rounds: int = 15  # of the timing
+    rounds: int = 40  # of the timing
 
     def __post_init__(self) -> None:
         super().__post_init__()
