@@ -108,7 +108,8 @@ assert arriving[2.0] > 1e5
 
 # %% [markdown]
 # A loss that stays at 2.303, the logarithm of ten classes, is how the first case looks from outside: all logits are
-# near 0, and nothing that would change them comes back. The last case is a loss of infinity.
+# near 0, and nothing that would change them comes back. In the last case the logits are enormous, and the loss with
+# them.
 #
 # You could say: then start at 1 and be done. Two things speak against it. The factor is right at the start only, and
 # training moves the weights. And a size that is kept is not all: the ten seeds of the study `signal_propagation`,
@@ -118,15 +119,16 @@ assert arriving[2.0] > 1e5
 # %%
 signal = studies.result("signal_propagation")
 he = signal.config.scales.index(1.0)
-kept = {name: np.median(getattr(signal, name)["no_norm"][he], axis=1) for name in ("size", "std")}
-for name, by_layer in kept.items():
-    print(f"weights x 1, {name:4}: layer 1 {by_layer[0]:.2f}, layer 10 {by_layer[9]:.2f}, layer 20 {by_layer[19]:.2f}")
-assert abs(np.log(kept["size"][19] / kept["size"][0])) < np.log(1.25)
-assert kept["std"][19] < kept["std"][0] / 2
+size, std = (np.median(getattr(signal, name)["no_norm"][he], axis=1) for name in ("size", "std"))
+for layer in (1, 10, 20):
+    share = std[layer - 1] / size[layer - 1]
+    print(f"weights x 1, layer {layer:2}: size {size[layer - 1]:.2f}, of which {share:.0%} tells examples apart")
+assert size[19] > size[0] / 2
+assert std[19] / size[19] < 0.6 * std[0] / size[0]
 
 # %% [markdown]
-# The size stays, and the difference between examples fades to less than half: after many ReLUs all inputs look more
-# and more alike.
+# The size roughly stays (in layers of finite width, with the luck of the weights), and the share of it in which
+# examples differ fades: after many ReLUs all inputs look more and more alike.
 #
 # ## What batch norm does about it
 #
@@ -140,6 +142,12 @@ takeaway(
     "The scale of what comes in has no effect on what goes out, so no product over the layers can arise.",
     torch.allclose(BatchNorm1d(1)(2 * channel), BatchNorm1d(1)(0.5 * channel), atol=1e-4),
 )
+
+# %% [markdown]
+# That is the signal on its way forward. What of the gradient, on its way back? **Predict before you run.**
+
+# %%
+predict("gradient-of-the-first-layer")
 
 # %% [markdown]
 # Twenty layers, each with batch norm in front of its ReLU, five scales, ten seeds, the same initial weights in both
@@ -176,6 +184,7 @@ print(f"growth of the gradient a layer: theory {theory:.3f}, measured {np.median
 print(
     f"over 19 layers: theory {theory**19:.0f}, measured {np.median(signal.gradient_growth('batch_norm', 1.0, 19)):.0f}"
 )
+reveal("gradient-of-the-first-layer")
 ledger()["gradient-grows-toward-input"]
 
 # %% [markdown]
@@ -228,7 +237,7 @@ show(mean_shift)
 
 # %%
 drift = studies.result("input_drift")
-slow, best = (drift.config.learning_rates.index(rate) for rate in (0.5, 2.0))
+slow, fast = (drift.config.learning_rates.index(rate) for rate in (0.5, 2.0))
 title = "Without a norm, a layer's inputs drift while the layers below learn (rate 0.5)"
 figures.input_quantiles(drift, slow, title=title)
 
@@ -242,7 +251,7 @@ figures.input_quantiles(drift, slow, title=title)
 # %%
 wander = {place: np.median(seeds, axis=1) for place, seeds in drift.wander.items()}
 for place, medians in wander.items():
-    print(f"{place:12} range of the median {medians[slow]:.2f} at rate 0.5, {medians[best]:.2f} at rate 2")
+    print(f"{place:12} range of the median {medians[slow]:.2f} at rate 0.5, {medians[fast]:.2f} at rate 2")
 ledger()["sigmoid-input-drifts-less"]
 
 # %% [markdown]
@@ -268,8 +277,8 @@ figures.drift_by_rate(drift, title=title)
 # A dot is a seed. In the first two panels the line without batch norm lies far above the others. Behind the norm (dark
 # blue) the drift is tiny at a rate of 0.5 and rises steeply with the rate, as $\beta$ learns faster. In the third
 # panel, in standard deviations at the end, it has caught up at a rate of 2 with what goes into the norm, and at 5 it
-# has caught up with the network without a norm. That the norm halves what passes through it was declared, for a rate
-# of 2, and it failed:
+# has passed the network without a norm. That the norm halves what passes through it was declared, for a rate of 2, and
+# it failed:
 
 # %%
 for place in drift.from_end:
