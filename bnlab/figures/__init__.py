@@ -10,23 +10,29 @@ from bnlab.figures.epsilon import epsilon_placement
 from bnlab.figures.gradients import backward_graph, finite_difference_errors, gradient_on_the_circle
 from bnlab.figures.learning_rates import learning_rate_sweep
 from bnlab.figures.rate_by_group import rate_by_group
+from bnlab.figures.regularisation import effective_rates, noise_by_ghost_size, regularisers_compared
 from bnlab.figures.running_statistics import evaluation_by_momentum
 from bnlab.figures.signals import signals_by_layer
+from bnlab.figures.starts import accuracy_by_scale
 
 __all__ = [
+    "accuracy_by_scale",
     "accuracy_by_step",
     "averaged_blocks",
     "backward_graph",
     "before_and_after",
     "calibration_curve",
     "drift_by_rate",
+    "effective_rates",
     "epsilon_placement",
     "evaluation_by_momentum",
     "finite_difference_errors",
     "gradient_on_the_circle",
     "input_quantiles",
     "learning_rate_sweep",
+    "noise_by_ghost_size",
     "rate_by_group",
+    "regularisers_compared",
     "shape_kept",
     "signals_by_layer",
     "steps_and_seconds",

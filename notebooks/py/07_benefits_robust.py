@@ -1,0 +1,423 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What does batch norm make a network robust to, and does it regularise?
+#
+# **You will** start networks with weights ten times too small and ten times too large, turn the noise of the batch up
+# and down while everything else stands still, and put batch norm beside dropout and weight decay. **You learn** what a
+# bad start still costs, why a little noise helps and much of it hurts, and how to tell regularisation from a better
+# fit. **You need** 40 minutes, and chapters [02](02_purpose.ipynb), [05](05_mechanism_inference.ipynb) and
+# [06](06_benefits_faster.ipynb).
+#
+# Chapter 06 ended with larger steps. Two more benefits are claimed for batch norm: that it forgives a careless start,
+# and that it generalises better. The first is easy to show, and has a price that is easy to miss. The second is two
+# claims in one, and this chapter takes them apart.
+#
+# ## First, from memory
+#
+# Answer aloud before you unfold.
+
+# %%
+from itertools import product
+
+import numpy as np
+import torch
+
+from bnlab import figures
+from bnlab.experiments import studies
+from bnlab.experiments.claims import ledger
+from bnlab.experiments.data import mnist1d
+from bnlab.experiments.intervals import t_interval
+from bnlab.layers import GhostBatchNorm1d
+from bnlab.layers.functional import batch_norm
+from bnlab.notebook import setup, show, takeaway
+from bnlab.practice import ask, check, predict, recall, reveal
+
+setup()
+claims = ledger()
+
+# %%
+recall("07")
+
+# %% [markdown]
+# ## A badly scaled start
+#
+# Somebody starts a network with weights 30 times too large. Without a norm, each layer multiplies its signal by 30, and
+# six layers by 729 million. With batch norm each layer's output is what it was. That is one half of the story; the
+# other half is how fast such weights learn.
+#
+# **Predict before you run**, and say how sure you are.
+
+# %%
+predict("start-thirty-times-too-large")
+
+# %% [markdown]
+# One unit with five inputs, in float64. We normalise its output over 32 examples, take some loss of it, and compare
+# two starts that differ in nothing but their length $s$. The gradient stands at a right angle to the weights (chapter
+# 04), so a step of rate $\eta$ turns them by the angle whose tangent is $\eta|g|/|w|$.
+
+# %%
+float64 = {"dtype": torch.float64}
+x, start, slope = torch.randn(32, 5, **float64), torch.randn(5, 1, **float64), torch.randn(32, 1, **float64)
+outputs, gradients, turned = {}, {}, {}
+for s in (1, 30):
+    w = (s * start).requires_grad_()
+    outputs[s] = batch_norm(x @ w, None, None, training=True, eps=1e-30)
+    (gradients[s],) = torch.autograd.grad((slope * outputs[s]).sum(), w)
+    turned[s] = torch.atan(0.01 * gradients[s].norm() / w.norm()).rad2deg().item()
+    print(f"{s:2d} times: gradient {gradients[s].norm():.4f}, turned by {turned[s]:.4f} degrees")
+print("the same output:", torch.allclose(outputs[1], outputs[30]))
+reveal("start-thirty-times-too-large")
+
+# %% [markdown]
+# The output is the same and the gradient is 30 times smaller, while what has to be turned is 30 times longer. So the
+# rate that counts is $\eta/|w|^2$, the **effective learning rate** (van Laarhoven 2017): 900 times smaller here. For
+# $w=(3,4)$, $|w|^2=25$, and a rate of 0.1 is an effective 0.004.
+
+# %%
+rates = [0.1 / np.sum(np.square([s * 3, s * 4])) for s in (1, 10, 30)]
+print("effective rates:", [round(rate, 7) for rate in rates])
+takeaway(
+    "A start that is s times too large leaves the output of a normalised layer as it was, and makes its weights learn "
+    "s squared times more slowly.",
+    torch.allclose(outputs[1], outputs[30])
+    and torch.allclose(gradients[1], 30 * gradients[30])
+    and np.isclose(turned[1] / turned[30], 900, rtol=0.01)
+    and np.isclose(rates[0] / rates[2], 900),
+)
+
+# %% [markdown]
+# Now a network: six hidden layers of 32 units on digits, 300 steps of plain SGD, ten seeds. Its initial weights are
+# those of He et al. times 0.1 to 10. At each scale each arm has its own best rate, chosen on validation images. To be
+# fair to the network without norm, whose signals may start a million times too large, it may also choose rates down to
+# a millionth. The study takes most of a minute, so its result is stored; `rerun=True` computes it anew.
+
+# %%
+starts = studies.result("init_sensitivity")
+for arm in ("no_norm", "batch_norm"):
+    chosen = zip(starts.config.scales, starts.best_rates(arm), starts.test[arm], strict=True)
+    print(arm, *(f"{scale:g}: {100 * seeds.mean():.0f}% at rate {rate:g};" for scale, rate, seeds in chosen))
+figures.accuracy_by_scale(starts, title="With batch norm any of these starts trains; without, only the right one")
+
+# %% [markdown]
+# Each dot is one seed; lines join the medians. Without a norm only He's scale trains well: smaller starts stay at
+# guessing, whatever the rate, and larger ones get about half of the images right, at tiny rates. With batch norm every
+# scale reaches nine images of ten or more. The dashed line is the price: at one and the same rate, weights that start
+# ten times too large are a hundred times too slow. A larger rate wins most of it back, not all, since the head, gamma
+# and beta are not scale-invariant and must live with that rate too.
+
+# %%
+for name in ("small-start", "large-start", "large-start-costs", "large-start-larger-rate", "large-start-costs-at-best"):
+    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
+takeaway(
+    "Batch norm makes training possible from starts that a plain network cannot use. It does not make the scale "
+    "irrelevant: weights that start too large learn too slowly until the rate is raised.",
+    all(claims[name].verdict == "supported" for name in ("small-start", "large-start", "large-start-costs")),
+)
+
+# %% [markdown]
+# ## The noise of the batch
+#
+# In training, an example's output depends on its batch-mates (chapter 05), who are drawn at random. So batch norm
+# injects noise, and noise in training is what dropout is made of. How much noise is it? Take values that are 1 or -1,
+# equally often. List every batch of $m$ of them, take each batch's mean, and see how far these means spread.
+
+# %%
+for m in (1, 2, 4, 16):
+    means = [np.mean(batch) for batch in product((-1, 1), repeat=m)]
+    print(f"{len(means):5d} batches of {m:2d}: std of the mean {np.std(means):.4f}, 1/sqrt(m) = {m**-0.5:.4f}")
+
+# %% [markdown]
+# You can check $m=2$ by hand: the means are -1, 0, 0, 1, their mean square is one half. In general the mean of $m$
+# independent values has $1/\sqrt{m}$ of a value's standard deviation: 4.4% of it at $m=512$, 25% at 16, half at 4.
+#
+# To study this noise alone, a smaller batch would not do: it makes the gradient noisier as well. **Ghost batch norm**
+# (Hoffer et al. 2017) keeps the batch of SGD and takes statistics over parts of it, the ghosts:
+
+# %%
+values = torch.tensor([[1.0], [3.0], [10.0], [30.0]])
+whole, halves = GhostBatchNorm1d(1, ghost_size=4), GhostBatchNorm1d(1, ghost_size=2)
+print("one ghost of 4: ", whole(values).detach().ravel().numpy().round(2))
+print("two ghosts of 2:", halves(values).detach().ravel().numpy().round(2))
+
+# %% [markdown]
+# 1 and 3 are now compared with each other only, as are 10 and 30. On real data, 512 series of MNIST-1D behind a fresh
+# linear layer of 100 units, the spread of the ghosts' means follows the formula:
+
+# %%
+hidden = mnist1d().train.x[:512].flatten(1) @ torch.randn(40, 100)
+measured = {}
+for size in (256, 64, 16, 4):
+    ghosts = hidden.reshape(-1, size, 100).mean(1)
+    measured[size] = ((ghosts - hidden.mean(0)).square().mean(0) / hidden.var(0)).mean().sqrt().item()
+    formula = np.sqrt((1 / size) * (512 - size) / 511)
+    print(f"ghosts of {size:3d}: noise {measured[size]:.2f} of a channel's std, formula {formula:.2f}")
+takeaway(
+    "The noise of a batch's mean is one over the root of its size, in units of the channel's standard deviation.",
+    all(np.isclose(measured[m], np.sqrt((1 / m) * (512 - m) / 511), rtol=0.15) for m in measured)
+    and torch.equal(halves(values)[:2], whole.eval()(values)[:2]) is False,
+)
+
+# %% [markdown]
+# (The factor $(512-m)/511$ is there because all ghosts together are the 512: their means cannot all be off the same
+# way.) Does this noise help a network that has only 1,024 examples to learn from? SGD takes 512 of them at a time, in
+# every arm the same ones; statistics are taken over 512, 64, 16 or 4.
+#
+# **Predict before you run.**
+
+# %%
+predict("best-ghost-size")
+
+# %%
+noise = studies.result("batch_noise")
+for arm in noise.test:
+    rate, accuracy, seen = noise.best_rate(arm), 100 * noise.test[arm].mean(), 100 * noise.train[arm].mean()
+    print(f"{arm:7}: rate {rate:g}, training {seen:3.0f}%, test {accuracy:.1f}%, loss {noise.test_loss[arm].mean():.2f}")
+reveal("best-ghost-size")
+figures.noise_by_ghost_size(noise, title="Some noise in the statistics helps in testing; too much costs the fit")
+
+# %% [markdown]
+# Noise grows from left to right. Down to ghosts of 16 every network still fits all of its training examples, and the
+# test loss falls by half: the network that normalised by noisier statistics is less sure of itself where it is wrong.
+# Accuracy rises by a few points, then falls: with statistics over 4 examples the network no longer fits what it is
+# shown. Its test loss is the lowest of all, and its accuracy is below that of the network without a norm.
+
+# %%
+for name in ("ghosts-accuracy", "ghosts-loss", "smaller-ghosts-better", "noise-costs-fit"):
+    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
+takeaway(
+    "The noise of batch statistics regularises: with the batch of SGD fixed, statistics over 16 examples generalise "
+    "better than over 512. More noise is not always better; at 4 it costs the fit.",
+    claims["ghosts-loss"].verdict == claims["ghosts-accuracy"].verdict == "supported"
+    and claims["smaller-ghosts-better"].verdict == "not supported here",
+)
+
+# %% [markdown]
+# In practice you seldom choose a ghost size: it comes with the batch that a device holds. A batch of 32 per GPU has
+# statistics over 32, however many GPUs share the gradient; synchronised batch norm takes the noise out again.
+#
+# ## Batch norm beside dropout and weight decay
+#
+# Ioffe and Szegedy wrote that batch norm regularises and in some cases makes dropout unnecessary. Van Laarhoven
+# wrote that with it weight decay "has no regularizing effect". The same 1,024 series, now in batches of 64 for 300
+# steps, each arm at its best rate:
+
+# %%
+arms = studies.result("regularisers")
+for arm in ("no_norm", "no_norm_dropout", "batch_norm", "dropout", "last_dropout", "decay"):
+    interval = t_interval(100 * arms.test[arm])
+    print(f"{arm:16} test {interval.estimate:.1f}% [{interval.low:.1f}, {interval.high:.1f}]", end=", ")
+    print(f"loss: training {arms.train_loss[arm].mean():.2f}, test {arms.test_loss[arm].mean():.2f}")
+title = "Batch norm alone fits best; dropout lowers the test loss, and decay raises the accuracy"
+figures.regularisers_compared(arms, title=title)
+
+# %% [markdown]
+# Left, every seed's test accuracy with the 95% interval of the mean; right, the losses, open dots for training. Read
+# both. Batch norm alone is more accurate than the network without, and its *test loss is no lower*: it fits the
+# training set far better and is confidently wrong on the rest. Dropout does the opposite: it fits worse, and its test
+# loss is lower. On top of batch norm, dropout of 20% in every layer gains no accuracy, yet the test loss falls; behind
+# the last norm only, it helps in both. (Within 300 steps: dropout likes longer training.)
+
+# %%
+for name in ("regularises-more-than-dropout", "dropout-beside-norm", "dropout-accuracy"):
+    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
+takeaway(
+    "Batch norm does not do what dropout does. Whether dropout is still worth its place depends on what is counted: "
+    "here it lowers the test loss, and in every layer it gains no accuracy.",
+    claims["regularises-more-than-dropout"].verdict == claims["dropout-accuracy"].verdict == "not supported here"
+    and claims["dropout-beside-norm"].verdict == "supported",
+)
+
+# %% [markdown]
+# ### What decay does to weights whose size does not matter
+#
+# Weight decay pulls weights towards zero, so that the function becomes simpler. But before a batch norm the size of the
+# weights does not change the function. What is left for decay to do? Take one step by hand: $w=(3,4)$, a gradient
+# $g=(-0.8,0.6)$ at a right angle to it, rate 0.1, decay 0.5.
+
+# %%
+w, g = np.array([3.0, 4.0]), np.array([-0.8, 0.6])
+with_decay = w - 0.1 * (g + 0.5 * w)
+larger_rate = w - 0.1 / (1 - 0.1 * 0.5) * g
+directions = [step / np.linalg.norm(step) for step in (with_decay, larger_rate)]
+print("with decay:", with_decay, "- a rate of 0.1053, no decay:", larger_rate.round(3))
+print("directions:", *(direction.round(4) for direction in directions))
+takeaway(
+    "To weights before a batch norm, a step of SGD with decay is a step without it at a larger rate, and a rescaling "
+    "that the network cannot see.",
+    np.allclose(*directions),
+)
+
+# %% [markdown]
+# And the shorter weights get a larger gradient the next time. So decay steers the effective rate. Measured, at the same
+# rate and schedule:
+
+# %%
+ratio = claims["decay-effective-rate"]
+print(f"{ratio.id}: {ratio.verdict}, {ratio.measured} at the end of training")
+title = "Weight decay keeps weights before a norm short, and so their effective rate high"
+figures.effective_rates(arms, title=title)
+
+# %% [markdown]
+# Left, the squared norm of a unit's weights, mean over all hidden units, every seed within the band; right, the rate of
+# the schedule over it. Without decay the weights grow by themselves, since each step adds a component at a right angle,
+# and the effective rate fades faster than the schedule. With a decay of 0.01 it first *rises*.
+#
+# Then decay should be useless as a regulariser, and a well-chosen rate should do as well. It did not here. Decay gained
+# accuracy; and it did so when it fell on nothing but the weights before a norm, where by the argument above it can act
+# through the effective rate alone.
+
+# %%
+for name in ("decay-beside-norm", "decay-before-norm"):
+    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
+rest = t_interval(100 * (arms.test["decay_of_rest"] - arms.test["batch_norm"]))
+print(f"decay of all other parameters: {rest.estimate:.1f} [{rest.low:.1f}, {rest.high:.1f}] points")
+takeaway(
+    "Decay before a norm cannot simplify the function, and still it pays: it holds the effective rate of these weights "
+    "up, alone among the parameters, which no single learning rate does.",
+    claims["decay-beside-norm"].verdict == claims["decay-before-norm"].verdict == ratio.verdict == "supported",
+)
+
+# %% [markdown]
+# That is no contradiction. "No regularising effect" says that decay does not act on the function as a penalty.
+# It does not say that a larger effective rate has no effect on what is learned. And our grid had two rates: a finer one,
+# or a rate of its own for these weights, may find the same gain.
+#
+# ## What is not regularisation
+#
+# A regulariser makes a network fit its training data *less* well, or no better, and do better on new data. A network
+# that fits faster and therefore does better on new data as well has been helped, but not regularised. So whoever
+# says "regularises" has to show two numbers. Here are four pairs, second against first:
+
+# %%
+pairs = [(arms, "no_norm", "batch_norm"), (arms, "batch_norm", "last_dropout"), (arms, "batch_norm", "decay_of_fed")]
+gained = {}
+for result, before, after in (*pairs, (noise, "512", "16")):
+    fit, loss = (getattr(result, name)[after] - getattr(result, name)[before] for name in ("train_loss", "test_loss"))
+    points = t_interval(100 * (result.test[after] - result.test[before]))
+    gained[after] = fit.mean(), loss.mean(), points.low
+    print(f"{before:>10} to {after:12} training loss {fit.mean():+.2f}, test loss {loss.mean():+.2f},", end=" ")
+    print(f"accuracy {points.estimate:+.1f} [{points.low:+.1f}, {points.high:+.1f}]")
+
+# %% [markdown]
+# The last three cost a little training loss, and the test loss falls: regularisation, of different strength. The first
+# does not have that signature. Adding batch norm lowered the *training* loss by much and left the test loss where it
+# was, so the accuracy that it gained here is due to a better fit. The regularising part of it, the noise, shows only
+# when it is isolated, as above; at a batch of 512 there is little of it, and in evaluation there is none.
+
+# %%
+takeaway(
+    "Better test accuracy is not yet regularisation: look at the training loss. From no norm to batch norm it fell, so "
+    "much of the gain is fit. From statistics over 512 to 16 it rose, and the test loss fell.",
+    gained["batch_norm"][0] < -0.2
+    and all(gained[arm][0] > 0 > gained[arm][1] and gained[arm][2] > 0 for arm in ("16", "decay_of_fed")),
+)
+
+# %% [markdown]
+# Nor is batch norm a substitute for data: it holds no information about the task. With enough data for the training
+# loss to be the test loss, noise has nothing to prevent and can only cost fit.
+#
+# ## What was claimed, and what came out
+#
+# Direction and margin of each claim were fixed before it was run on these seeds.
+
+# %%
+claims.of("07")
+
+# %% [markdown]
+# Fifteen claims at 95% will include a miss now and then; the ones that lead have wide gaps. All of them are about small
+# MLPs on small data. `bnlab claims run ghosts-loss --seed 1` tries one with seeds of your own.
+#
+# ## Exercises
+#
+# Write your answer in place of the `...` and run the cell. `check` tries it on small and on awkward inputs. A wrong
+# answer gets the name of its mistake and the reason; NumPy or torch, loops or not, is up to you. From `bnlab.practice`,
+# `hint("effective_learning_rate")` nudges and `solution("effective_learning_rate")` ends it.
+
+
+# %%
+def my_effective_learning_rate(learning_rate, weight):
+    """For each unit that feeds a batch norm: the learning rate over the squared norm of its weights.
+
+    weight has shape (out, in), one row for each unit; the result has shape (out,). After van Laarhoven 2017.
+    """
+    ...
+
+
+check("effective_learning_rate", my_effective_learning_rate)
+
+# %% [markdown]
+# And the layer behind this chapter's noise: batch norm that sees only a small part of the batch at a time.
+
+
+# %%
+def my_ghost_batch_norm(x, gamma, beta, ghost_size, eps):
+    """Ghost batch norm in training mode: every ghost_size consecutive rows are normalised as a batch of their own.
+
+    x has shape (n, c), gamma and beta have shape (c,), and ghost_size divides n; the result has the shape of x. The
+    variance is the biased one. After Hoffer et al. 2017.
+    """
+    ...
+
+
+check("ghost_batch_norm", my_ghost_batch_norm)
+
+# %% [markdown]
+# ## What is contested
+#
+# *Why* batch norm generalises better where it does. Noise is one account; Luo et al. 2018 derive from it a penalty on
+# gamma. Larger steps are another (Bjorck et al. 2018), and the two are hard to separate, since a noisier or larger step
+# regularises too. *What decay does*: van Laarhoven, Hoffer et al. 2018 and Arora et al. 2018 explain it by the
+# effective learning rate. Liu et al. 2021 call that insufficient: they report a test accuracy like that of decay from a
+# rescaling of weights that does not raise the effective rate. *Dropout before batch norm* is another matter again: in
+# evaluation the variance that reaches the norm differs from training. Li et al. 2018 report that DenseNet on CIFAR-100
+# falls from 77.42% to 68.55% with dropout of 0.5 in each bottleneck, and that Wide ResNets are an exception.
+#
+# ## In one sentence
+#
+# Batch norm lets a network start from weights of almost any size, at the price of a learning rate that must suit their
+# size, and its noisy statistics regularise a little, which is not to be confused with the better fit that it brings.
+#
+# All of this needed a batch whose statistics are worth something. What if the batch is small, sorted, or one?
+#
+# ## References
+#
+# - Ioffe and Szegedy 2015, [Batch Normalization](https://arxiv.org/abs/1502.03167): sections 3.3 and 3.4.
+# - Hoffer, Hubara and Soudry 2017, [Train longer, generalize better](https://arxiv.org/abs/1705.08741): ghosts.
+# - van Laarhoven 2017, [L2 Regularization versus Batch and Weight Normalization](https://arxiv.org/abs/1706.05350).
+# - Hoffer et al. 2018, [Norm matters](https://arxiv.org/abs/1803.01814); Arora, Li and Lyu 2018, [Theoretical Analysis
+#   of Auto Rate-Tuning by Batch Normalization](https://arxiv.org/abs/1812.03981).
+# - Liu et al. 2021, [The Implicit Biases of Stochastic Gradient Descent on Deep Neural Networks with Batch
+#   Normalization](https://arxiv.org/abs/2102.03497).
+# - Luo et al. 2018, [Towards Understanding Regularization in Batch Normalization](https://arxiv.org/abs/1809.00846).
+# - Li et al. 2018, [Understanding the Disharmony between Dropout and Batch
+#   Normalization](https://arxiv.org/abs/1801.05134).
+# - Bjorck et al. 2018, [Understanding Batch Normalization](https://arxiv.org/abs/1806.02375).
+#
+# ## Say it in an interview
+#
+# > "With batch norm the scale of the initial weights does not change the output, so a careless start still trains. It
+# > does change the effective learning rate, which goes as one over the squared norm, so a start that is too large is
+# > slow. Batch norm regularises a little, through the noise of its statistics: you see it by shrinking the ghost batch
+# > while the SGD batch stays. Much of the better accuracy is simply a better fit. Weight decay before a batch norm acts
+# > through the effective rate, and can still be worth having."
+
+# %%
+ask(
+    "is-it-a-regulariser",
+    "isolate-the-noise",
+    "dropout-and-batch-norm",
+    "weight-decay-and-batch-norm",
+    "start-as-a-rate",
+)
