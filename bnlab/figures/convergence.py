@@ -64,9 +64,10 @@ def steps_and_seconds(result: Result, *, title: str) -> Figure:
         title: the finding.
 
     Returns:
-        Two panels with one accuracy axis; a curve ends where the slowest seed of its arm has arrived.
+        Two panels with one accuracy axis; a curve ends where the last run of its arm has arrived or was given up. An
+        arrow leads from one arm's median arrival on test images to the other's, and bears the median of the ratios.
     """
-    figure, axes = new_figure(1, 2, title=title, height=3.8, sharey=True)
+    figure, axes = new_figure(1, 2, title=title, height=4.0, sharey=True)
     looks = np.array(result.config.steps_to_look_at())
     for arm, curves in result.curves.items():
         seen = ~np.isnan(curves).any(axis=1)
@@ -75,10 +76,24 @@ def steps_and_seconds(result: Result, *, title: str) -> Figure:
             x, accuracy = looks[seen] * unit, 100 * curves[seen]
             ax.fill_between(x, accuracy.min(1), accuracy.max(1), color=COLOURS[arm], alpha=0.25, linewidth=0)
             ax.plot(x, np.median(accuracy, axis=1), color=COLOURS[arm], label=f"{LABELS[arm]}, rate {rate:g}")
-    for ax in axes.flat:
-        ax.set_xscale("log")
-        ax.axhline(100 * result.config.accuracy, color=COLOURS["theory"], linestyle=":", linewidth=1)
+    cost = {arm: float(np.median(seconds)) for arm, seconds in result.seconds.items()}
+    arrivals = {arm: float(np.median(steps)) for arm, steps in result.test.items()}
+    _gap(axes[0, 0], result, arrivals, float(np.median(result.times_fewer_steps())))
+    by_the_clock = {arm: steps * cost[arm] for arm, steps in arrivals.items()}
+    _gap(axes[0, 1], result, by_the_clock, float(np.median(result.times_less_time())))
     axes[0, 0].set(xlabel="steps (log scale)", ylabel="validation accuracy, %")
     axes[0, 1].set(xlabel="seconds (log scale)")
-    axes[0, 0].legend(loc="lower right")
+    axes[0, 1].legend(loc="lower right")
     return figure
+
+
+def _gap(ax: Axes, result: Result, arrivals: dict[str, float], times: float) -> None:
+    """The line to reach, and on it an arrow from the one arm's arrival to the other's."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    height = 100 * result.config.accuracy
+    ax.axhline(height, color=COLOURS["theory"], linestyle=":", linewidth=1)
+    ends = arrivals["batch_norm"], arrivals["no_norm"]
+    arrow = {"arrowstyle": "->", "color": COLOURS["theory"], "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", xy=(ends[0], height), xytext=(ends[1], height), arrowprops=arrow)
+    ax.text(float(np.sqrt(ends[0] * ends[1])), height - 3, f"{times:.1f} times", ha="center", va="top")

@@ -43,5 +43,5 @@ def rate_by_group(result: Result, *, title: str) -> Figure:
         ylabel="validation accuracy, %",
         ylim=(-4, 103),
     )
-    ax.legend(loc="center left", bbox_to_anchor=(0.0, 0.42), title="raised on")
+    ax.legend(loc="center", bbox_to_anchor=(0.55, 0.5), title="raised on")
     return figure

@@ -20,7 +20,7 @@ def result():
             "no_norm": np.array([[np.inf] * 3, [60.0, 80, np.inf], [90, np.inf, np.inf]]),
             "batch_norm": np.array([[50.0, 50, 50], [20, 30, 40], [25, 35, 45]]),
         },
-        test={},
+        test={"no_norm": np.array([60.0, 90, 160]), "batch_norm": np.array([20.0, 30, 40])},
         curves={
             "no_norm": np.array([[0.1, 0.2, 0.3], [0.3, 0.5, 0.6], [0.7, 0.9, 0.95]]),
             "batch_norm": np.array([[0.2, 0.3, 0.5], [0.91, 0.92, 0.95], [np.nan] * 3]),
@@ -79,3 +79,11 @@ def test_seconds_are_steps_times_the_median_cost_of_a_step(result):
     lines = {line.get_label(): line for line in figure.axes[1].lines}
     assert lines["without batch norm, rate 1"].get_xdata() == pytest.approx([0.002, 0.02, 0.2])
     assert lines["with batch norm, rate 1"].get_xdata() == pytest.approx([0.004, 0.04])
+
+
+def test_an_arrow_leads_from_arrival_to_arrival_and_bears_the_median_ratio(result):
+    steps, seconds = steps_and_seconds(result, title="t").axes
+    for ax, ends, times in ((steps, (30, 90), "3.0 times"), (seconds, (0.12, 0.18), "1.5 times")):
+        arrow, label = ax.texts
+        assert (*arrow.xy, *arrow.xyann) == pytest.approx((ends[0], 90, ends[1], 90))
+        assert label.get_text() == times
