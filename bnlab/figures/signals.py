@@ -22,8 +22,8 @@ def signals_by_layer(result: Result, *, title: str) -> Figure:
     Returns:
         A column for each arm; above the activations, below the gradients. A line a scale at the median over the seeds,
         the darker the larger the weights, in a band from the smallest to the largest seed; where lines part, each has
-        its scale at the end where they are widest apart. The panels of a row have one axis. Dotted, through the
-        gradient with batch norm at the last layer, its growth in theory.
+        its scale at the end where they are widest apart. The panels of a row have one axis. A grey band
+        through the gradient with batch norm at the last layer has the slope of the theory.
     """
     figure, axes = new_figure(2, len(result.std), title=title, height=5.4, sharex=True, sharey="row")
     for row, (name, label) in zip(axes, ROWS.items(), strict=True):
@@ -54,7 +54,7 @@ def _theory(ax: Axes, gradient: np.ndarray) -> None:
     layers = np.arange(1, gradient.shape[1] + 1)
     line = np.median(gradient[:, -1]) * GROWTH_IN_THEORY ** (layers[-1] - layers)
     label = f"{GROWTH_IN_THEORY:.3f} times a layer, in theory"
-    ax.plot(layers, line, ":", color=COLOURS["theory"], linewidth=1.2, label=label)
+    ax.plot(layers, line, color=COLOURS["other"], linewidth=9, zorder=1, label=label)
     ax.legend(loc="lower left", fontsize=9)
 
 

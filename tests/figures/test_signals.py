@@ -4,6 +4,7 @@ import pytest
 from bnlab.experiments.provenance import Provenance
 from bnlab.experiments.studies.signal_propagation import Config, Result
 from bnlab.figures.signals import signals_by_layer
+from bnlab.figures.style import COLOURS
 
 LAYERS, PLAIN, NORMED = 6, 0, 1  # columns
 
@@ -26,14 +27,14 @@ def panels(result):
     return np.array(signals_by_layer(result, title="t").axes).reshape(2, 2)
 
 
-def solid(ax):
-    return [line for line in ax.lines if line.get_linestyle() == "-"]
+def measured(ax):
+    return [line for line in ax.lines if line.get_color() != COLOURS["other"]]
 
 
 @pytest.mark.parametrize(("row", "name"), [(0, "std"), (1, "gradient")])
 @pytest.mark.parametrize(("column", "arm"), [(PLAIN, "no_norm"), (NORMED, "batch_norm")])
 def test_a_line_a_scale_joins_the_medians_of_the_layers(result, panels, row, name, column, arm):
-    lines = solid(panels[row, column])
+    lines = measured(panels[row, column])
     medians = np.median(getattr(result, name)[arm], axis=-1)
     assert [line.get_ydata() for line in lines] == [pytest.approx(median) for median in medians]
     assert all(line.get_xdata().tolist() == [1, 2, 3, 4, 5, 6] for line in lines)
@@ -46,7 +47,7 @@ def test_a_band_holds_every_seed(result, panels):
 
 
 def test_larger_weights_are_drawn_darker(panels):
-    brightness = [sum(line.get_color()) for line in solid(panels[0, PLAIN])]
+    brightness = [sum(line.get_color()) for line in measured(panels[0, PLAIN])]
     assert brightness == sorted(brightness, reverse=True)
     assert len(set(brightness)) == 3
 
@@ -64,11 +65,11 @@ def test_each_scale_is_named_where_the_lines_are_apart_and_all_together_where_th
 
 
 def test_the_theory_runs_through_the_gradient_of_the_last_layer(result, panels):
-    (theory,) = (line for line in panels[1, NORMED].lines if line.get_linestyle() == ":")
+    (theory,) = (line for line in panels[1, NORMED].lines if line.get_color() == COLOURS["other"])
     ys = theory.get_ydata()
     assert ys[-1] == pytest.approx(np.median(result.gradient["batch_norm"][:, -1]))
     assert ys[:-1] / ys[1:] == pytest.approx(np.full(5, 1.2112), abs=1e-4)
-    assert not any(line.get_linestyle() == ":" for line in panels[1, PLAIN].lines)
+    assert len(panels[1, PLAIN].lines) == 3
 
 
 def test_the_panels_of_a_row_share_a_log_axis_and_columns_are_named(panels):
