@@ -67,7 +67,7 @@ def steps_and_seconds(result: Result, *, title: str) -> Figure:
         Two panels with one accuracy axis; a curve ends where the last run of its arm has arrived or was given up. An
         arrow leads from one arm's median arrival on test images to the other's, and bears the median of the ratios.
     """
-    figure, axes = new_figure(1, 2, title=title, height=4.0, sharey=True)
+    figure, axes = new_figure(1, 2, title=title, height=4.2, sharey=True)
     looks = np.array(result.config.steps_to_look_at())
     for arm, curves in result.curves.items():
         seen = ~np.isnan(curves).any(axis=1)
@@ -83,7 +83,7 @@ def steps_and_seconds(result: Result, *, title: str) -> Figure:
     _gap(axes[0, 1], result, by_the_clock, float(np.median(result.times_less_time())))
     axes[0, 0].set(xlabel="steps (log scale)", ylabel="validation accuracy, %")
     axes[0, 1].set(xlabel="seconds (log scale)")
-    axes[0, 1].legend(loc="lower right")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 

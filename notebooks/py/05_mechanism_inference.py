@@ -33,7 +33,7 @@ from torch import nn
 
 from bnlab import figures
 from bnlab.deploy import recalibrate
-from bnlab.experiments import running_statistics
+from bnlab.experiments import studies
 from bnlab.experiments.data import digits
 from bnlab.experiments.intervals import t_interval
 from bnlab.experiments.models import mlp
@@ -355,10 +355,11 @@ show(recalibrate)
 # weights stand behind every dot of a seed. A second set of dots has the start taken out, as under "Find what is wrong"
 # but done right: it separates a cold start from statistics that are stale because the weights have moved. The claim
 # was fixed before the run: recalibration gains more than one point. It took some minutes, so its numbers are stored in
-# the package; `running_statistics.result(rerun=True)` computes them anew.
+# the package; `studies.result("running_statistics", rerun=True)` computes them
+# anew.
 
 # %%
-study = running_statistics.result()
+study = studies.result("running_statistics")
 rates, rate = study.config.learning_rates, study.best_rate()
 share = study.recalibrated[rate, -1].mean()
 error = 100 * np.sqrt(share * (1 - share) / 1000)
@@ -381,7 +382,7 @@ for s, step in enumerate(study.config.steps):
         gap = t_interval(100 * study.gap(rate)[s, m])
         rest = t_interval(100 * study.gap_without_start(rate)[s, m])
         verdicts[step, momentum] = gap.verdict(margin=1)
-        gain = f"{gap.mean:4.1f} [{gap.low:4.1f}, {gap.high:4.1f}], without the start {rest.mean:4.1f}"
+        gain = f"{gap.estimate:4.1f} [{gap.low:4.1f}, {gap.high:4.1f}], without the start {rest.estimate:4.1f}"
         print(f"{step:4d} steps, momentum {momentum:<5g}: {gain}: {verdicts[step, momentum]}")
 
 # %%
@@ -405,7 +406,7 @@ takeaway(
 # %%
 for r, other in enumerate(study.config.learning_rates):
     rows = {m: [t_interval(100 * g[k]) for g in study.gap(r)] for k, m in enumerate(study.config.momenta)}
-    shown = ", ".join(f"{m:g}: " + "/".join(f"{gap.mean:.1f}" for gap in rows[m]) for m in (0.001, 0.01, 0.1))
+    shown = ", ".join(f"{m:g}: " + "/".join(f"{gap.estimate:.1f}" for gap in rows[m]) for m in (0.001, 0.01, 0.1))
     print(f"rate {other:3g}, gain after 100/300/1000 steps at momentum {shown}")
     assert min(rows[0.001][2].low, rows[0.01][0].low) > 10
     assert max(gap.low for gap in rows[0.1]) < 1

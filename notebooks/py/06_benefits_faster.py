@@ -67,18 +67,16 @@ for name, norm in (("without", None), ("with batch norm", BatchNorm1d)):
     growth[name] = body(x).std().item() / before
     print(f"{name:15}: the output of layer 8 is {growth[name]:.3g} times what it was")
 reveal("doubled-weights")
+takeaway(
+    "A change of scale compounds through a plain network and cancels in one with batch norm.",
+    np.isclose(growth["without"], 2**8, rtol=0.01) and np.isclose(growth["with batch norm"], 1, rtol=0.01),
+)
 
 # %% [markdown]
 # Without a norm each layer hands its doubling to the next: $2^8=256$. Loss and gradient follow the output, so the next
 # step is far larger still. With a norm behind each layer the doubling is divided out on the spot, and nothing is left
 # to compound. And doubled weights get *half* the gradient, as chapter [04](04_mechanism_backward.ipynb) showed, so the
 # next step turns them less. A mistake of size corrects itself.
-
-# %%
-takeaway(
-    "A change of scale compounds through a plain network and cancels in one with batch norm.",
-    np.isclose(growth["without"], 2**8, rtol=0.01) and np.isclose(growth["with batch norm"], 1, rtol=0.01),
-)
 
 # %% [markdown]
 # So larger steps should be survivable. Chapter [00](00_start_here.ipynb) showed it for five seeds; here are ten, and a
@@ -106,25 +104,17 @@ for (name, result), accuracy in zip(by_data.items(), (0.8, 0.3), strict=True):
         print(f"{name:8} {arm:10}", [f"{rate:g}" for rate in result.largest_rates(arm, accuracy)])
     ratio = result.largest_rates("batch_norm", accuracy) / result.largest_rates("no_norm", accuracy)
     print(f"{name:8} ratio     ", [f"{one:.0f}" for one in ratio])
-
-# %% [markdown]
-# A rate lies on a grid, so these ratios can only be 3, 10, 30: a mean and its standard error would pretend to a
-# precision that is not there. The interval beside such a claim comes from the sign test, which uses nothing but the
-# order of the ten values.
-
-# %%
-ledger()["lr-tolerance-mnist1d"]
-
-# %%
+tolerance = [ledger()[name] for name in ("lr-tolerance-digits", "lr-tolerance-mnist1d")]
 takeaway(
     "On both data sets batch norm tolerated a learning rate about ten times larger, in the median of ten seeds.",
-    all(
-        ledger()[f"lr-tolerance-{data}"].verdict == "supported" and 9 < ledger()[f"lr-tolerance-{data}"].effect < 11
-        for data in ("digits", "mnist1d")
-    ),
+    all(claim.verdict == "supported" and 9 < claim.effect < 11 for claim in tolerance),
 )
 
 # %% [markdown]
+# A rate lies on a grid, so these ratios can only be 3, 10, 30: a mean and its standard error would pretend to a
+# precision that is not there. The interval beside such a claim, in the table at the end, comes from the sign test,
+# which uses nothing but the order of the ten values.
+#
 # ### Which weights set the limit
 #
 # Batch norm has a limit too: at 10 both pictures show it guessing. If scale cancels, why is there any limit? Because
@@ -194,8 +184,6 @@ for name, result in by_unit.items():
         print(f"{name:7} {arm:10}: best rate {rate:g}, median of {np.median(result.test[arm]):.0f} steps")
     ratio = result.times_fewer_steps()
     print(f"{name:7} ratio by seed {np.sort(ratio).round(1)}")
-
-# %%
 ledger()["steps-sigmoid"]
 
 # %% [markdown]
@@ -255,8 +243,6 @@ for name, result in by_unit.items():
     in_steps, cost = np.median(result.times_fewer_steps()), np.median(result.cost_of_a_step())
     by_the_clock = np.median(result.times_less_time())
     print(f"{name:7}: {in_steps:.1f} times fewer steps, {cost:.1f} times the cost: {by_the_clock:.1f} times less time")
-
-# %%
 takeaway(
     "By the clock batch norm was faster too, by less than in steps: a step costs more.",
     ledger()["hours-sigmoid"].verdict == "supported" and ledger()["hours-as-steps"].verdict == "not supported here",
@@ -303,9 +289,6 @@ print(f"Inception / BN-x5:       {paper['Inception'] / paper['BN-x5']:.1f}")
 # So our claim asks for the quoted figure, of batch norm alone, on our small network:
 
 # %%
-ledger()["steps-relu-fourteen"]
-
-# %%
 takeaway(
     "Batch norm alone gave 2.3 times fewer steps in the paper, and two to three times here with ReLU; "
     "the 14 is a recipe's.",
@@ -313,6 +296,7 @@ takeaway(
     and ledger()["steps-relu-fourteen"].verdict == "partly"
     and 2 < ledger()["steps-relu-fourteen"].effect < 3.5,
 )
+ledger()["steps-relu-fourteen"]
 
 # %% [markdown]
 # ## What was claimed, and what came out
@@ -327,7 +311,8 @@ ledger().of("06")
 # %% [markdown]
 # **What did not show.** Batch norm does not train at any rate; it is behind at a small one; it does not save as many
 # hours as steps; and 14 times is out of reach. What is real is a rate ten times larger and, with it, a few times fewer
-# steps. Is the end result better too? Each arm at its best rate, on test data:
+# steps. Is the end result better too? After 300 steps on MNIST-1D, yes; on digits the two are close. Each arm at its
+# best rate, on test data:
 
 # %%
 for name, result in by_data.items():
@@ -335,9 +320,6 @@ for name, result in by_data.items():
     print(f"{name:8}: {accuracies}")
 gain = ledger()["best-rate-mnist1d"]
 print(f"MNIST-1D: {gain.measured}; standard error of 1,000 test series: {gain.test_error:.1f} points")
-
-# %% [markdown]
-# After 300 steps on MNIST-1D, yes. On digits the two are close: faster is not always better.
 
 # %% [markdown]
 # ## Exercises
