@@ -63,8 +63,8 @@ def test_arms_with_the_same_norm_give_the_same_numbers(monkeypatch):
 
 
 def test_the_growth_is_counted_toward_the_input_over_the_middle_of_the_network():
-    result = made_up([64.0, 32.0, 8.0, 4.0, 1.0])
-    assert result.gradient_growth("no_norm", 1.0, 2) == pytest.approx([8.0])  # from the second layer to the fourth
+    result = made_up([64.0, 32.0, 8.0, 2.0, 1.0])
+    assert result.gradient_growth("no_norm", 1.0, 2) == pytest.approx([16.0])  # from the second layer to the fourth
     assert result.gradient_growth("no_norm", 1.0, 4) == pytest.approx([64.0])
     assert result.signal_kept("no_norm", 1.0) == pytest.approx([1 / 64])
 
