@@ -475,8 +475,8 @@ check("find_the_bug_axes", my_find_the_bug_axes)
 # ## In one sentence, and on
 #
 # For each channel, over the batch and all positions: subtract the mean, divide by $\sqrt{\sigma^2 + \epsilon}$, scale
-# by $\gamma$, shift by $\beta$. Next: what does each of these lines do to a number, and where can it go wrong?
-# [03 Mechanism: forward](03_mechanism_forward.ipynb).
+# by $\gamma$, shift by $\beta$. Next: what was it made for, what goes wrong in a deep network without it?
+# [02 Purpose](02_purpose.ipynb).
 #
 # **References.** Ioffe and Szegedy 2015, *Batch Normalization: Accelerating Deep Network Training by Reducing
 # Internal Covariate Shift*, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167). Salimans and Kingma 2016, *Weight

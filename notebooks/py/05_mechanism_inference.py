@@ -559,7 +559,8 @@ check("recalibrate", my_recalibrate)
 #
 # Batch norm is two functions, one that depends on its batch and one that is a fixed scale and shift, and the running
 # statistics that join them are an average that starts wrong, forgets at the rate of its momentum, and can be recomputed
-# at any time.
+# at any time. The mechanism is complete; what does it buy, and when nothing? That is chapter
+# [06](06_benefits_faster.ipynb).
 #
 # ## References
 #
