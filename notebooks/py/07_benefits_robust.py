@@ -41,7 +41,7 @@ from bnlab.experiments.data import mnist1d
 from bnlab.experiments.intervals import t_interval
 from bnlab.layers import GhostBatchNorm1d
 from bnlab.layers.functional import batch_norm
-from bnlab.notebook import setup, show, takeaway
+from bnlab.notebook import setup, takeaway
 from bnlab.practice import ask, check, predict, recall, reveal
 
 setup()
@@ -54,8 +54,8 @@ recall("07")
 # ## A badly scaled start
 #
 # Somebody starts a network with weights 30 times too large. Without a norm, each layer multiplies its signal by 30, and
-# six layers by 729 million. With batch norm each layer's output is what it was. That is one half of the story; the
-# other half is how fast such weights learn.
+# six layers by 30 to the power of six. With batch norm each layer's output is what it was. That is one half of the
+# story; the other half is how fast such weights learn.
 #
 # **Predict before you run**, and say how sure you are.
 
@@ -75,7 +75,7 @@ for s in (1, 30):
     w = (s * start).requires_grad_()
     outputs[s] = batch_norm(x @ w, None, None, training=True, eps=1e-30)
     (gradients[s],) = torch.autograd.grad((slope * outputs[s]).sum(), w)
-    turned[s] = torch.atan(0.01 * gradients[s].norm() / w.norm()).rad2deg().item()
+    turned[s] = torch.atan(0.1 * gradients[s].norm() / w.norm()).rad2deg().item()
     print(f"{s:2d} times: gradient {gradients[s].norm():.4f}, turned by {turned[s]:.4f} degrees")
 print("the same output:", torch.allclose(outputs[1], outputs[30]))
 reveal("start-thirty-times-too-large")
@@ -87,7 +87,9 @@ reveal("start-thirty-times-too-large")
 
 # %%
 rates = [0.1 / np.sum(np.square([s * 3, s * 4])) for s in (1, 10, 30)]
-print("effective rates:", [round(rate, 7) for rate in rates])
+print(
+    "effective rates:", ", ".join(f"{s} times: 1/{1 / rate:,.0f}" for s, rate in zip((1, 10, 30), rates, strict=True))
+)
 takeaway(
     "A start that is s times too large leaves the output of a normalised layer as it was, and makes its weights learn "
     "s squared times more slowly.",
@@ -101,7 +103,7 @@ takeaway(
 # Now a network: six hidden layers of 32 units on digits, 300 steps of plain SGD, ten seeds. Its initial weights are
 # those of He et al. times 0.1 to 10. At each scale each arm has its own best rate, chosen on validation images. To be
 # fair to the network without norm, whose signals may start a million times too large, it may also choose rates down to
-# a millionth. The study takes most of a minute, so its result is stored; `rerun=True` computes it anew.
+# a millionth. The study takes about half a minute, so its result is stored; `rerun=True` computes it anew.
 
 # %%
 starts = studies.result("init_sensitivity")
@@ -152,27 +154,24 @@ print("one ghost of 4: ", whole(values).detach().ravel().numpy().round(2))
 print("two ghosts of 2:", halves(values).detach().ravel().numpy().round(2))
 
 # %% [markdown]
-# 1 and 3 are now compared with each other only, as are 10 and 30. On real data, 512 series of MNIST-1D behind a fresh
+# 1 and 3 are now compared with each other only, as are 10 and 30. On real data, 2,560 series of MNIST-1D behind a fresh
 # linear layer of 100 units, the spread of the ghosts' means follows the formula:
 
 # %%
-hidden = mnist1d().train.x[:512].flatten(1) @ torch.randn(40, 100)
+hidden = mnist1d().train.x[:2560].flatten(1) @ torch.randn(40, 100)
 measured = {}
 for size in (256, 64, 16, 4):
-    ghosts = hidden.reshape(-1, size, 100).mean(1)
-    measured[size] = ((ghosts - hidden.mean(0)).square().mean(0) / hidden.var(0)).mean().sqrt().item()
-    formula = np.sqrt((1 / size) * (512 - size) / 511)
-    print(f"ghosts of {size:3d}: noise {measured[size]:.2f} of a channel's std, formula {formula:.2f}")
+    means = hidden.reshape(-1, size, 100).mean(1)
+    measured[size] = (means.var(0) / hidden.var(0)).mean().sqrt().item()
+    print(f"ghosts of {size:3d}: noise {measured[size]:.2f} of a channel's std, 1/sqrt(m) = {size**-0.5:.2f}")
 takeaway(
     "The noise of a batch's mean is one over the root of its size, in units of the channel's standard deviation.",
-    all(np.isclose(measured[m], np.sqrt((1 / m) * (512 - m) / 511), rtol=0.15) for m in measured)
-    and torch.equal(halves(values)[:2], whole.eval()(values)[:2]) is False,
+    all(np.isclose(noise, size**-0.5, rtol=0.2) for size, noise in measured.items()),
 )
 
 # %% [markdown]
-# (The factor $(512-m)/511$ is there because all ghosts together are the 512: their means cannot all be off the same
-# way.) Does this noise help a network that has only 1,024 examples to learn from? SGD takes 512 of them at a time, in
-# every arm the same ones; statistics are taken over 512, 64, 16 or 4.
+# Does this noise help a network that has only 1,024 examples to learn from? SGD takes 512 of them at a time, in every
+# arm the same ones; statistics are taken over 512, 64, 16 or 4.
 #
 # **Predict before you run.**
 
@@ -183,7 +182,9 @@ predict("best-ghost-size")
 noise = studies.result("batch_noise")
 for arm in noise.test:
     rate, accuracy, seen = noise.best_rate(arm), 100 * noise.test[arm].mean(), 100 * noise.train[arm].mean()
-    print(f"{arm:7}: rate {rate:g}, training {seen:3.0f}%, test {accuracy:.1f}%, loss {noise.test_loss[arm].mean():.2f}")
+    print(
+        f"{arm:7}: rate {rate:g}, training {seen:3.0f}%, test {accuracy:.1f}%, loss {noise.test_loss[arm].mean():.2f}"
+    )
 reveal("best-ghost-size")
 figures.noise_by_ghost_size(noise, title="Some noise in the statistics helps in testing; too much costs the fit")
 
@@ -284,15 +285,15 @@ for name in ("decay-beside-norm", "decay-before-norm"):
 rest = t_interval(100 * (arms.test["decay_of_rest"] - arms.test["batch_norm"]))
 print(f"decay of all other parameters: {rest.estimate:.1f} [{rest.low:.1f}, {rest.high:.1f}] points")
 takeaway(
-    "Decay before a norm cannot simplify the function, and still it pays: it holds the effective rate of these weights "
-    "up, alone among the parameters, which no single learning rate does.",
+    "Decay of weights before a norm cannot simplify the function. Here it pays all the same: it keeps the effective "
+    "rate of these weights up, and leaves that of all others alone.",
     claims["decay-beside-norm"].verdict == claims["decay-before-norm"].verdict == ratio.verdict == "supported",
 )
 
 # %% [markdown]
 # That is no contradiction. "No regularising effect" says that decay does not act on the function as a penalty.
-# It does not say that a larger effective rate has no effect on what is learned. And our grid had two rates: a finer one,
-# or a rate of its own for these weights, may find the same gain.
+# It does not say that a larger effective rate has no effect on what is learned. And our grid had two rates: a finer
+# one, or a rate of its own for these weights, may find the same gain.
 #
 # ## What is not regularisation
 #
@@ -309,14 +310,6 @@ for result, before, after in (*pairs, (noise, "512", "16")):
     gained[after] = fit.mean(), loss.mean(), points.low
     print(f"{before:>10} to {after:12} training loss {fit.mean():+.2f}, test loss {loss.mean():+.2f},", end=" ")
     print(f"accuracy {points.estimate:+.1f} [{points.low:+.1f}, {points.high:+.1f}]")
-
-# %% [markdown]
-# The last three cost a little training loss, and the test loss falls: regularisation, of different strength. The first
-# does not have that signature. Adding batch norm lowered the *training* loss by much and left the test loss where it
-# was, so the accuracy that it gained here is due to a better fit. The regularising part of it, the noise, shows only
-# when it is isolated, as above; at a batch of 512 there is little of it, and in evaluation there is none.
-
-# %%
 takeaway(
     "Better test accuracy is not yet regularisation: look at the training loss. From no norm to batch norm it fell, so "
     "much of the gain is fit. From statistics over 512 to 16 it rose, and the test loss fell.",
@@ -325,6 +318,11 @@ takeaway(
 )
 
 # %% [markdown]
+# The last three cost a little training loss, and the test loss falls: regularisation, of different strength. The first
+# does not have that signature. Adding batch norm lowered the *training* loss by much and left the test loss where it
+# was, so the accuracy that it gained here is due to a better fit. The regularising part of it, the noise, shows only
+# when it is isolated, as above; at a batch of 512 there is little of it, and in evaluation there is none.
+#
 # Nor is batch norm a substitute for data: it holds no information about the task. With enough data for the training
 # loss to be the test loss, noise has nothing to prevent and can only cost fit.
 #

@@ -52,7 +52,7 @@ class Config(Settings):
 
     def arms(self) -> dict[str, Norm | None]:
         """The arms by name: without norm, and a ghost size each, named by it."""
-        sizes = {str(size): partial(GhostBatchNorm1d, ghost_size=size, backend="manual") for size in self.ghost_sizes}
+        sizes = {str(size): partial(GhostBatchNorm1d, ghost_size=size) for size in self.ghost_sizes}
         return {NO_NORM: None, **sizes}
 
 

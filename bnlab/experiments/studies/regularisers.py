@@ -63,7 +63,7 @@ class Config(Settings):
     last_dropout: float = 0.5
     small_decay: float = 0.001
     decay: float = 0.01
-    learning_rates: tuple[float, ...] = (0.1, 0.3)
+    learning_rates: tuple[float, ...] = (0.1, 0.2)
     common_rate: float = 0.1
     depth: int = 3
     width: int = 64
