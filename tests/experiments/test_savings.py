@@ -28,6 +28,7 @@ def test_nothing_is_saved_where_fewer_steps_cost_as_much_more():
         ({"times_fewer_steps": 0}, "^times_fewer_steps: expected a ratio above 0, such as 2 for twice, got 0$"),
         ({"cost_of_a_step": -1.0}, r"^cost_of_a_step: expected a ratio above 0, such as 2 for twice, got -1\.0$"),
         ({"cost_of_a_step": math.inf}, "^cost_of_a_step: expected a ratio above 0, such as 2 for twice, got inf$"),
+        ({"price_per_hour": math.inf}, "^price_per_hour: expected at least 0 and finite, got inf$"),
         ({"hours_per_run": math.nan}, "^hours_per_run: expected at least 0 and finite, got nan$"),
         ({"runs": -3}, "^runs: expected at least 0 and finite, got -3$"),
         ({"price_per_hour": -1}, "^price_per_hour: expected at least 0 and finite, got -1$"),
