@@ -182,17 +182,6 @@ DECLARATIONS = (
         margin=1.2,
         measure=lambda result: _times_lower_loss("last_dropout", "batch_norm", result),
     ),
-    Declaration(
-        id="dropout-accuracy",
-        statement="Dropout in every layer gains an MLP with batch norm (MNIST-1D) 1 point of test accuracy.",
-        source=IOFFE,
-        study="regularisers",
-        chapter=CHAPTER,
-        control=REGULARISERS,
-        unit="points",
-        margin=1.0,
-        measure=lambda result: _better("dropout", "batch_norm", result),
-    ),
     Declaration(  # "no regularizing effect", says the paper: any effect is more than it claims
         id="decay-beside-norm",
         statement="Weight decay of 0.01 improves the test accuracy of an MLP with batch norm (MNIST-1D).",
