@@ -96,4 +96,6 @@ def _gap(ax: Axes, result: Result, arrivals: dict[str, float], times: float) -> 
     ends = arrivals["batch_norm"], arrivals["no_norm"]
     arrow = {"arrowstyle": "->", "color": COLOURS["theory"], "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", xy=(ends[0], height), xytext=(ends[1], height), arrowprops=arrow)
-    ax.text(float(np.sqrt(ends[0] * ends[1])), height - 3, f"{times:.1f} times", ha="center", va="top")
+    ax.text(float(np.sqrt(ends[0] * ends[1])), height + 9, f"{times:.1f} times", ha="center", va="bottom")
+    ax.set_ylim(5, 112)
+    ax.set_yticks(range(20, 101, 20))

@@ -77,8 +77,7 @@ takeaway(
 # step is far larger still. With a norm behind each layer the doubling is divided out on the spot, and nothing is left
 # to compound. And doubled weights get *half* the gradient, as chapter [04](04_mechanism_backward.ipynb) showed, so the
 # next step turns them less. A mistake of size corrects itself.
-
-# %% [markdown]
+#
 # So larger steps should be survivable. Chapter [00](00_start_here.ipynb) showed it for five seeds; here are ten, and a
 # second data set. A network of eight hidden layers, plain gradient descent, the same initial weights and batches in
 # both arms. These studies took longer than you should wait, so their results are stored in the package;
@@ -117,9 +116,9 @@ takeaway(
 #
 # ### Which weights set the limit
 #
-# Batch norm has a limit too: at 10 both pictures show it guessing. If scale cancels, why is there any limit? Because
-# not every parameter stands before a norm. Gamma, beta and the head do not. So take a network of four layers that
-# trains at 0.1, and raise the rate of one group of parameters only.
+# Batch norm has a limit too: at 10 it is guessing, in this picture as in that of chapter [00](00_start_here.ipynb). If
+# scale cancels, why is there any limit? Because not every parameter stands before a norm. Gamma, beta and the head do
+# not. So take a network of four layers that trains at 0.1, and raise the rate of one group of parameters only.
 
 # %%
 groups = studies.result("rate_by_group")
@@ -128,10 +127,10 @@ figures.rate_by_group(groups, title=title)
 
 # %% [markdown]
 # Each mark is a network, each line a group that is raised while all else keeps 0.1; 0 is a network that was lost. The
-# hidden weights of the normalised network still train at 1000, the end of the grid. Gamma, beta and the head do not.
-# Without the norm the same hidden weights are in trouble at 1 already, and lost at 10. Arora, Li and Lyu proved it for
-# all weights whose scale does not matter: descent slows itself down, since the longer they get, the less a step turns
-# them.
+# hidden weights of the normalised network still train at 1000, where the grid ends; their own limit was not found.
+# Gamma, beta and the head do not. Without the norm the same hidden weights are in trouble at 1 already, and lost at 10.
+# Arora, Li and Lyu proved it for all weights whose scale does not matter: descent slows itself down, since the longer
+# they get, the less a step turns them.
 
 # %%
 for group in groups.validation:
@@ -279,7 +278,7 @@ print(f"BN-Baseline / BN-x5:     {paper['BN-Baseline'] / paper['BN-x5']:.1f}")
 print(f"Inception / BN-x5:       {paper['Inception'] / paper['BN-x5']:.1f}")
 
 # %% [markdown]
-# BN-Baseline is Inception with batch norm and nothing else changed: 2.3 times. BN-x5, the network behind the 14.8, has
+# BN-Baseline is Inception with batch norm and nothing else changed: 2.3 times. BN-x5, the network behind the 14, has
 # batch norm and also a learning rate five times larger, no dropout, a fifth of the L2 penalty, a faster decay of the
 # rate, no local response normalisation, better shuffling and less distortion of the images. The factor of 6.3 between
 # the two belongs to all of these together, and the table cannot divide it among them. It does belong to batch norm in

@@ -103,7 +103,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="best-rate-mnist1d",
-        statement="Each at its best rate, an MLP of 8 layers (MNIST-1D, 300 steps) is 3 points better with batch norm.",
+        statement="At its best rate an MLP of 8 layers (MNIST-1D, 300 steps) is over 3 points better with batch norm.",
         source=BJORCK,
         study="learning_rate_tolerance_mnist1d",
         chapter=CHAPTER,
@@ -114,7 +114,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="hidden-weights-tolerate",
-        statement="A norm lets the weights before it (4-layer MLP, digits) train at more than 100 times their rate.",
+        statement="Weights before a norm (4-layer MLP, digits) train at over 100 times their rate without it.",
         source=ARORA,
         study="rate_by_group",
         chapter=CHAPTER,
@@ -126,7 +126,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="limit-lies-elsewhere",
-        statement="Weights before a norm (4-layer MLP, digits) stand over 5 times the rate of gamma, beta or head.",
+        statement="Weights before a norm (4-layer MLP, digits) stand over 5 times the rate of head, gamma, beta.",
         source=ARORA,
         study="rate_by_group",
         chapter=CHAPTER,
@@ -151,7 +151,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="steps-relu-fourteen",
-        statement="Batch norm alone saves 14 times the steps to the same accuracy (ReLU MLP of 3 layers, digits, 90%).",
+        statement="With batch norm alone, a ReLU MLP of 3 layers (digits) needs 14 times fewer steps to 90%.",
         source=f"the figure often quoted from {IOFFE}, where more than batch norm was changed",
         study="convergence_relu",
         chapter=CHAPTER,
@@ -188,7 +188,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="hours-as-steps",
-        statement="Batch norm saves as much time as steps: one step (ReLU MLP of 3 layers) takes no longer with it.",
+        statement="Batch norm saves as much time as steps: a step of a ReLU MLP of 3 layers (digits) takes no longer.",
         source=FOLKLORE,
         study="convergence_relu",
         chapter=CHAPTER,
