@@ -110,7 +110,7 @@ starts = studies.result("init_sensitivity")
 for arm in ("no_norm", "batch_norm"):
     chosen = zip(starts.config.scales, starts.best_rates(arm), starts.test[arm], strict=True)
     print(arm, *(f"{scale:g}: {100 * seeds.mean():.0f}% at rate {rate:g};" for scale, rate, seeds in chosen))
-figures.accuracy_by_scale(starts, title="With batch norm any of these starts trains; without, only the right one")
+figures.accuracy_by_scale(starts, title="Batch norm trains from each of these starts, no norm from one")
 
 # %% [markdown]
 # Each dot is one seed; lines join the medians. Without a norm only He's scale trains well: smaller starts stay near
