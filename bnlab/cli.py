@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +15,12 @@ from rich.table import Table
 
 from bnlab import runtime
 from bnlab.bench import ensemble_against_loop
-from bnlab.experiments.claims import DECLARATIONS, Claim, Ledger, declaration_of, ledger, to_json
+from bnlab.experiments.claims import DECLARATIONS, Claim, Declaration, Ledger, declaration_of, ledger, to_json
 from bnlab.experiments.studies import STUDIES, study_of
 from bnlab.experiments.study import Result, seeds_from
 
 INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
+FORMATS = {".json", ".npz"}
 
 app = typer.Typer(name="bnlab", no_args_is_help=True, add_completion=False, help="The course's measurements.")
 claims = typer.Typer(no_args_is_help=True, help="What the course claims of batch norm, and what it measured.")
@@ -52,30 +54,45 @@ def claims_run(
     as_json: AsJson = False,  # noqa: FBT002 - typer's way of a flag
 ) -> None:
     """Run claims anew. The exit status is 1 if a verdict is not the ledger's."""
-    runtime.set_threads()
     with _one_line():
+        runtime.set_threads()
         chosen = [declaration_of(id) for id in ids or DECLARATIONS]  # noqa: A001 - that is what it is called everywhere
         seeds_from(seed, 1)
-    stored, console = ledger(), _console(stderr=as_json)
-    done, results = list[Claim](), dict[str, Result]()
+    done: list[Claim] = []
     try:
-        for declaration in chosen:
-            begin = time.perf_counter()
-            if declaration.study not in results:
-                study = study_of(declaration.study)
-                results[study.name] = study.run(study.config(seeds=seeds_from(seed, len(study.config().seeds))))
-            claim = declaration.judge(results[declaration.study])
-            done.append(claim)
-            console.print(_outcome(claim, stored[claim.id], time.perf_counter() - begin))
+        as_before = [_run_claim(declaration, seed, done, _console(stderr=as_json)) for declaration in chosen]
     except KeyboardInterrupt:
-        left = [declaration.id for declaration in chosen[len(done) :]]
-        _console(stderr=True).print(f"bnlab: interrupted; not run: {', '.join(left)}")
+        judged = {claim.id for claim in done}
+        left = [declaration.id for declaration in chosen if declaration.id not in judged]
+        _console(stderr=True).print(f"bnlab: interrupted; no verdict on: {', '.join(left)}")
         raise typer.Exit(INTERRUPTED) from None
     finally:
+        _result_of.cache_clear()
         if as_json:
             print(to_json(Ledger(tuple(done))), end="")  # noqa: T201 - a command prints
-    if any(claim.verdict != stored[claim.id].verdict for claim in done):
-        raise typer.Exit(1)
+    raise typer.Exit(0 if all(as_before) else 1)
+
+
+def _run_claim(declaration: Declaration, seed: int, done: list[Claim], console: Console) -> bool:
+    """Runs and prints one claim and adds it to those that are done; whether its verdict is the ledger's."""
+    begin = time.perf_counter()
+    stored = ledger()[declaration.id]
+    try:
+        claim = declaration.judge(_result_of(declaration.study, seed))
+    except ValueError as error:  # such as too few seeds that arrived; the other claims still have their say
+        console.print(f"{declaration.id}: no verdict: {error}")
+        return False
+    done.append(claim)
+    differs = "" if claim.verdict == stored.verdict else f" (the ledger says: {stored.verdict})"
+    console.print(f"{claim.id}: {claim.verdict}{differs}\n    {claim.measured}, {time.perf_counter() - begin:.0f} s")
+    return not differs
+
+
+@cache
+def _result_of(name: str, seed: int) -> Result:
+    """A study's result, computed once for all the claims that rest on it."""
+    study = study_of(name)
+    return study.run(study.config(seeds=seeds_from(seed, len(study.config().seeds))))
 
 
 @studies.command("list")
@@ -96,17 +113,17 @@ def studies_run(
     seeds: Annotated[int | None, typer.Option("--seeds", help="How many seeds.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="A file to write: .json or .npz.")] = None,
 ) -> None:
-    """Run a study, with other settings if you like, and print the mean of each number over the seeds."""
-    runtime.set_threads()
+    """Run a study, with other settings if you like, and print each of its numbers, averaged over the last axis."""
     with _one_line():
+        runtime.set_threads()
         study = study_of(name)
         count = len(study.config().seeds) if seeds is None else seeds
         config = study.config(**{"seeds": seeds_from(seed, count)} | type(study.config()).read(changes or ()))
-        if save is not None and (save.suffix not in {".json", ".npz"} or not save.parent.is_dir()):
+        if save is not None and (save.suffix not in FORMATS or save.is_dir() or not save.parent.is_dir()):
             raise ValueError(f"--save: expected a .json or .npz file in a folder that exists, got {save}")
         result = study.run(config)
     for title, array in result.numbers().items():
-        print(f"{title} {array.shape}, mean over the seeds:")  # noqa: T201 - a command prints
+        print(f"{title} {array.shape}, mean over the last axis:")  # noqa: T201 - a command prints
         print(np.array2string(array.mean(axis=-1), precision=3, suppress_small=True))  # noqa: T201 - as above
     if save is not None:
         result.save(save)
@@ -142,15 +159,10 @@ def _console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, highlight=False)
 
 
-def _outcome(claim: Claim, stored: Claim, seconds: float) -> str:
-    differs = "" if claim.verdict == stored.verdict else f" (the ledger says: {stored.verdict})"
-    return f"{claim.id}: {claim.verdict}{differs}\n    {claim.measured}, {seconds:.0f} s"
-
-
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == columns[0])  # a name is copied whole
     return table
 
 

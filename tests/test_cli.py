@@ -9,7 +9,9 @@ import sys
 import time
 
 import pytest
+from typer.testing import CliRunner
 
+from bnlab.cli import app
 from bnlab.experiments.claims import ledger
 
 CHEAP = "signal-survives-half-start"
@@ -66,6 +68,7 @@ def test_a_verdict_that_differs_gives_exit_status_1():
     [
         (["claims", "run", "nothing"], r"expected the id of a claim \(.*\), got 'nothing'"),
         (["claims", "run", "--seed", "-1"], r"seed: expected at least 0, got -1"),
+        (["claims", "run", "--seed", "99999999999999999999"], r"seed: expected at most 1000000000, got 9{20}"),
         (["studies", "run", "nothing"], r"expected the name of a study \(.*\), got 'nothing'"),
         (["studies", "run", "learning_rate_tolerance", "--seeds", "0"], r"seeds: expected from 1 to 1000 .*, got 0"),
         (
@@ -86,8 +89,8 @@ def test_a_verdict_that_differs_gives_exit_status_1():
     ],
 )
 def test_a_bad_argument_gives_one_clear_line(arguments, message):
-    done = run(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
     assert re.fullmatch(rf"bnlab: {message}\n", done.stderr)
 
 
@@ -98,10 +101,33 @@ def test_a_study_is_run_with_other_settings_and_saved(tmp_path):
         "studies", "run", "learning_rate_tolerance", *settings, "--seeds", "2", "--seed", "7", "--save", str(file)
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "validation/no_norm (2, 2), mean over the seeds:" in done.stdout
+    assert "validation/no_norm (2, 2), mean over the last axis:" in done.stdout
     config = json.loads(file.read_text())["config"]
     assert config["seeds"] == [7000, 7001]
     assert (config["learning_rates"], config["depth"], config["width"], config["steps"]) == ([0.1, 1.0], 2, 8, 3)
+
+
+def test_a_claim_that_cannot_be_judged_does_not_keep_the_others_from_it():
+    code = (
+        "import dataclasses, bnlab.cli as cli\n"
+        f"one = cli.DECLARATIONS['{CHEAP}']\n"
+        "def refuse(result):\n    raise ValueError('no run arrived')\n"
+        "cli.DECLARATIONS['gradient-grows-toward-input'] = dataclasses.replace(\n"
+        "    cli.DECLARATIONS['gradient-grows-toward-input'], measure=refuse)\n"
+        f"cli.app(['claims', 'run', 'gradient-grows-toward-input', '{CHEAP}', '--seed', '4'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("gradient-grows-toward-input: no verdict: no run arrived\n")
+    assert f"{CHEAP}: {ledger()[CHEAP].verdict}\n" in done.stdout
+
+
+def test_a_bad_number_of_threads_gives_one_clear_line():
+    environment = os.environ | {"BNLAB_NUM_THREADS": "two"}
+    command = [sys.executable, "-m", "bnlab", "claims", "run", CHEAP]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bnlab: BNLAB_NUM_THREADS must be a whole number of at least 1, got 'two'\n"
 
 
 def test_ctrl_c_keeps_the_claims_that_are_finished():
@@ -115,4 +141,4 @@ def test_ctrl_c_keeps_the_claims_that_are_finished():
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert [claim["id"] for claim in json.loads(out)] == [CHEAP]
-    assert "interrupted; not run: lr-tolerance-digits" in err
+    assert "interrupted; no verdict on: lr-tolerance-digits" in err

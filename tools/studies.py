@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which studies; those that are not current if none")
     parser.add_argument("--all", action="store_true", help="every study")
     options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in STUDIES]:
+        parser.error(f"expected names of studies ({', '.join(STUDIES)}), got {', '.join(unknown)}")
     runtime.set_threads()
     names = list(STUDIES) if options.all else options.names or [name for name in STUDIES if not is_current(name)]
     for name in names:

@@ -52,6 +52,13 @@ class Ensemble:
         model.load_state_dict({name: tensor[index] for name, tensor in (self.parameters | self.buffers).items()})
         return model
 
+    def subset(self, members: slice) -> "Ensemble":
+        """Some of the members; they share memory with these."""
+        parameters, buffers = (
+            {name: tensor[members] for name, tensor in tensors.items()} for tensors in (self.parameters, self.buffers)
+        )
+        return Ensemble(self.architecture, parameters, buffers, self.diverged_at[members])
+
     def accuracy(self, split: Split) -> Float[Tensor, " members"]:
         """Share of the split that each member gets right in evaluation mode.
 

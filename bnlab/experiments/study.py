@@ -13,6 +13,7 @@ from bnlab.experiments.data import DATASETS
 from bnlab.experiments.provenance import Provenance
 
 Array = np.ndarray[Any, Any]
+LAST_RUN = 10**9  # of `seeds_from`: a thousand times as much still fits where torch keeps a seed
 IN_WORDS = {int: "a whole number", float: "a number"}
 
 
@@ -75,6 +76,8 @@ def seeds_from(first: int, count: int) -> tuple[int, ...]:
     """
     if first < 0:
         raise ValueError(f"seed: expected at least 0, got {first}")
+    if first > LAST_RUN:
+        raise ValueError(f"seed: expected at most {LAST_RUN}, got {first}")
     if not 1 <= count <= 1000:
         raise ValueError(f"seeds: expected from 1 to 1000 of them, got {count}")
     return tuple(range(1000 * first, 1000 * first + count))
@@ -82,7 +85,7 @@ def seeds_from(first: int, count: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # arrays have no truth value to compare by
 class Result:
-    """The base of every study's result, which adds its numbers: arrays, or dictionaries of arrays, seeds last.
+    """The base of every study's result, which adds its numbers: arrays, or dictionaries of arrays.
 
     Attributes:
         config: the settings that gave it.

@@ -10,6 +10,7 @@ LINES = {  # role, marker and label of each group
     "hidden": ("batch_norm", "o", "weights before a norm"),
     "head": ("output", "s", "the head"),
     "gamma_beta": ("averaged", "^", "gamma and beta"),
+    "all_but_hidden": ("wrong", "v", "head, gamma and beta"),
     "hidden_no_norm": ("no_norm", "D", "the same weights, no norm"),
 }
 
@@ -29,7 +30,7 @@ def rate_by_group(result: Result, *, title: str) -> Figure:
     rates = np.array(result.config.learning_rates)
     ax.set_xscale("log")
     for place, (group, (role, marker, label)) in enumerate(LINES.items()):
-        x = rates * (0.8, 0.93, 1.08, 1.25)[place]  # side by side, so that none hides another
+        x = rates * (0.78, 0.88, 1.0, 1.13, 1.28)[place]  # side by side, so that none hides another
         accuracy = 100 * result.validation[group]
         for seeds in accuracy.T:
             ax.plot(x, seeds, marker, color=COLOURS[role], alpha=0.5, markersize=4, markeredgewidth=0)

@@ -110,9 +110,9 @@ takeaway(
 )
 
 # %% [markdown]
-# A rate lies on a grid, so these ratios can only be 3, 10, 30: a mean and its standard error would pretend to a
-# precision that is not there. The interval beside such a claim, in the table at the end, comes from the sign test,
-# which uses nothing but the order of the ten values.
+# A rate lies on a grid, so a ratio of 10 means "between 3 and 33": each limit lies somewhere before the next rate. A
+# mean and its standard error would pretend to a precision that is not there. The interval beside such a claim, in the
+# table at the end, comes from the sign test, which uses nothing but the order of the ten values.
 #
 # ### Which weights set the limit
 #
@@ -122,24 +122,27 @@ takeaway(
 
 # %%
 groups = studies.result("rate_by_group")
-title = "Weights before a norm train at ten thousand times the rate; all others set a limit"
+title = "Weights before a norm train at every rate tried; the other parameters set the limit"
 figures.rate_by_group(groups, title=title)
 
 # %% [markdown]
 # Each mark is a network, each line a group that is raised while all else keeps 0.1; 0 is a network that was lost. The
 # hidden weights of the normalised network still train at 1000, where the grid ends; their own limit was not found.
-# Gamma, beta and the head do not. Without the norm the same hidden weights are in trouble at 1 already, and lost at 10.
-# Arora, Li and Lyu proved it for all weights whose scale does not matter: descent slows itself down, since the longer
-# they get, the less a step turns them.
+# Gamma and beta, or the head, do not; and raised together, as they are when there is one rate for all, they fail at 10.
+# That is where the whole network failed. Without the norm the hidden weights are in trouble at 1 already, and lost at
+# 10. The longer weights before a norm get, the less a step turns them; Arora, Li and Lyu proved that gradient descent
+# on such weights converges at any fixed rate.
 
 # %%
 for group in groups.validation:
     largest = groups.largest_rates(group, 0.8)
-    print(f"{group:15}: trains up to {np.median(largest):6g} in the median of ten seeds")
+    limit = f"up to {np.median(largest):g}" if np.isfinite(np.median(largest)) else "at every rate of the grid"
+    print(f"{group:15}: trains {limit}, in the median of ten seeds")
 claims = [ledger()[name] for name in ("hidden-weights-tolerate", "limit-lies-elsewhere")]
 takeaway(
     "The limit of the learning rate lies in the parameters that no norm protects: gamma, beta and the head.",
-    all(claim.verdict == "supported" for claim in claims),
+    all(claim.verdict == "supported" for claim in claims)
+    and np.median(groups.largest_rates("all_but_hidden", 0.8)) < 10,
 )
 
 # %% [markdown]
@@ -157,13 +160,14 @@ print("with the lost run left out:", np.mean(ratios[:2]))
 # %% [markdown]
 # The third plain run never arrived before it was given up. Its ratio is "more than we watched", infinity, and it has a
 # place in the order of the three: the median is 6. Left out, it would make the plain network look *better* for having
-# failed. A median and the sign test can carry such a value; a mean cannot.
+# failed. A median and the sign test can carry such a value; a mean cannot. (Three values are enough for a median, not
+# for a 95% interval: the sign test needs six.)
 #
 # The real study: three hidden layers on digits, 90% accuracy, once with sigmoid units as in the paper's first
 # experiment, once with ReLU. Which learning rate? At a common one the result says more about the rate than about the
 # norm, so each arm gets its own best: the rate with the lowest median of steps on *validation* images. The steps that
 # count are then read on *test* images, at that rate alone. (The ten seeds are the same in both, so choosing still
-# flatters each arm a little, and both alike.) The accuracy is looked at after steps that grow by about a tenth.
+# flatters each arm a little.) The accuracy is looked at after steps that grow by about a tenth.
 
 # %%
 by_unit = {"sigmoid": studies.result("convergence"), "ReLU": studies.result("convergence_relu")}
@@ -183,22 +187,38 @@ for name, result in by_unit.items():
         print(f"{name:7} {arm:10}: best rate {rate:g}, median of {np.median(result.test[arm]):.0f} steps")
     ratio = result.times_fewer_steps()
     print(f"{name:7} ratio by seed {np.sort(ratio).round(1)}")
-ledger()["steps-sigmoid"]
+for name in ("steps-sigmoid", "steps-sigmoid-good-start"):
+    print(f"{name}: {ledger()[name].measured}, {ledger()[name].verdict}")
 
 # %% [markdown]
-# Where does it not help? Put both ReLU networks at the same small rate, 0.03, where neither is in danger: batch norm
-# needs as many steps or more. Chapter [00](00_start_here.ipynb) found the same in accuracy, at 0.01. In numbers, for
-# ten seeds:
+# The last two lines belong together. He's start is made for ReLU, and too small for sigmoids: their signal fades, which
+# a norm repairs and the plain network has to grow out of. From a start four times as large the plain sigmoids are much
+# quicker, and what batch norm saves shrinks to half the steps. Much of a spectacular factor can be the weakness of
+# what one compares with.
+#
+# Where does the rest come from, and where is there none? Compare the two ReLU networks at one and the same rate, first
+# at 0.03, where neither is in danger, then at the plain network's own best:
 
 # %%
-slow = by_unit["ReLU"].validation
-print("steps at 0.03, ratio by seed:", np.sort(slow["no_norm"][0] / slow["batch_norm"][0]).round(2))
-for name in ("steps-relu-small-rate", "small-rate-accuracy"):
+steps = by_unit["ReLU"].validation
+for rate, position in ((0.03, 0), (0.3, 2)):
+    ratio = np.sort(steps["no_norm"][position] / steps["batch_norm"][position])
+    print(f"both at {rate}, ratio by seed: {ratio.round(2)}")
+small = ("steps-relu-small-rate", "small-rate-accuracy")
+for name in (*small, "steps-relu-same-rate"):
     print(f"{name}: {ledger()[name].measured}, {ledger()[name].verdict}")
 takeaway(
-    "Batch norm is no faster at a small rate. The speed is that of the larger steps which it permits.",
-    all(ledger()[name].verdict == "not supported here" for name in ("steps-relu-small-rate", "small-rate-accuracy")),
+    "With ReLU batch norm is no faster at a small rate. At the plain network's best rate it is, and the larger rates "
+    "which it permits add the rest.",
+    all(ledger()[name].verdict == "not supported here" for name in small)
+    and ledger()["steps-relu-same-rate"].verdict == "supported"
+    and by_unit["ReLU"].config.learning_rates[by_unit["ReLU"].best_rate("no_norm")] == 0.3,
 )
+
+# %% [markdown]
+# So "batch norm only allows larger steps" says too little, and "batch norm is faster" too much. At a small rate, where
+# chapter [00](00_start_here.ipynb) found it behind in accuracy, it saves no steps. Near the edge of what the plain
+# network survives, it helps at the same rate too.
 
 # %% [markdown]
 # ## Steps are not hours
@@ -225,8 +245,9 @@ for name, one in seconds.items():
 assert seconds["with batch norm"] > seconds["without"]
 
 # %% [markdown]
-# More operations, forward and back, and so small a network is mostly the cost of calling them: on a large one or a GPU
-# the share is another, and you have to measure yours. The study timed its networks in the same way, once for each seed.
+# More operations, forward and back, and so small a network is mostly the cost of calling them: on a large one, on a GPU
+# or on another machine the share is another, and you have to measure yours. The study timed its networks in the same
+# way, ten times on one machine: its interval says how well that machine was measured, and nothing of yours.
 
 # %%
 title = "Sooner in steps and sooner by the clock, but not by the same factor"
@@ -289,33 +310,34 @@ print(f"Inception / BN-x5:       {paper['Inception'] / paper['BN-x5']:.1f}")
 
 # %%
 takeaway(
-    "Batch norm alone gave 2.3 times fewer steps in the paper, and two to three times here with ReLU; "
-    "the 14 is a recipe's.",
+    "Batch norm alone gave 2.3 times fewer steps in the paper, and about as many here with ReLU; the 14 is a recipe's.",
     np.isclose(paper["Inception"] / paper["BN-Baseline"], 2.3, atol=0.05)
     and ledger()["steps-relu-fourteen"].verdict == "partly"
-    and 2 < ledger()["steps-relu-fourteen"].effect < 3.5,
+    and ledger()["steps-relu-fourteen"].interval[1] < 5,
 )
 ledger()["steps-relu-fourteen"]
 
 # %% [markdown]
 # ## What was claimed, and what came out
 #
-# Every sentence, with its margin, was fixed before the run. *Supported* means that the whole interval lies beyond the
-# margin, *not supported here* that it reaches "no effect", *partly* what is between. `bnlab claims run --seed 5`
-# repeats it with seeds that nobody has looked at.
+# A sentence and its margin stand in the code, and the verdict is computed. *Supported* means that the whole interval
+# lies beyond the margin, *not supported here* that it reaches "no effect", *partly* what is between: there is an
+# effect, and it may be far from what was asked for, as 14 is here. `bnlab claims run --seed 7` repeats it with seeds
+# that chose no setting.
 
 # %%
 ledger().of("06")
 
 # %% [markdown]
-# **What did not show.** Batch norm does not train at any rate; it is behind at a small one; it does not save as many
-# hours as steps; and 14 times is out of reach. What is real is a rate ten times larger and, with it, a few times fewer
-# steps. Is the end result better too? After 300 steps on MNIST-1D, yes; on digits the two are close. Each arm at its
-# best rate, on test data:
+# **What did not show.** Batch norm does not train at any rate; with ReLU it is behind at a small one; it does not save as
+# many hours as steps; and 14 times is out of reach. What is real is that it tolerates a rate about ten times larger,
+# and needs half the steps or fewer, each arm at its best rate. Is the end result better too? After 300 steps on
+# MNIST-1D, yes, and there both arms' best rate is the same; on digits the two are close. On test data:
 
 # %%
 for name, result in by_data.items():
-    accuracies = ", ".join(f"{arm} {np.median(result.test[arm]):.1%}" for arm in result.test)
+    best = {arm: result.config.learning_rates[result.best_rate(arm)] for arm in result.test}
+    accuracies = ", ".join(f"{arm} {np.median(result.test[arm]):.1%} at rate {best[arm]:g}" for arm in result.test)
     print(f"{name:8}: {accuracies}")
 gain = ledger()["best-rate-mnist1d"]
 print(f"MNIST-1D: {gain.measured}; standard error of 1,000 test series: {gain.test_error:.1f} points")
@@ -387,8 +409,8 @@ check("paired_ratio", my_paired_ratio)
 # ## In one sentence
 #
 # Batch norm divides out what a step that was too large did to the scale of a layer, so larger steps survive, and a
-# network that takes them arrives in a few times fewer steps; at the same small step it gains nothing, and each step
-# costs more. Are large steps all that a network with batch norm survives, or a bad start too, and does the noise of the
+# network that takes them arrives in fewer steps, about half with ReLU; at a small step ReLU networks gain nothing, and
+# each step costs more. Are large steps all that a network with batch norm survives, or a bad start too, and does the noise of the
 # batch do any good? That is chapter [07](07_benefits_robust.ipynb).
 #
 # ## References
@@ -405,9 +427,10 @@ check("paired_ratio", my_paired_ratio)
 # ## Say it in an interview
 #
 # > "Batch norm makes larger learning rates survivable, because the scale of the weights before it is divided out, so an
-# > oversized step does not compound through the layers. On small networks I have seen about ten times the rate and two
-# > to six times fewer steps, each version at its best rate; at the same small rate, nothing. A step costs more, so I
-# > multiply before I talk about hours. The paper's fourteen times is a recipe: batch norm alone was 2.3."
+# > oversized step does not compound through the layers. On small networks I have seen about ten times the rate
+# > tolerated, and about half the steps, each version at its best rate; far fewer only where the plain network started
+# > badly; and at a small rate, with ReLU, nothing. A step costs more, so I multiply before I talk about hours. The
+# > paper's fourteen times is a recipe: batch norm alone was 2.3."
 
 # %%
 ask("why-larger-rates", "compare-fairly", "steps-or-hours", "thirteen-to-two", "where-it-does-not-help")

@@ -96,6 +96,7 @@ def test_runs_of_different_numbers_share_no_seed():
     ("first", "count", "message"),
     [
         (-1, 10, r"^seed: expected at least 0, got -1$"),
+        (10**9 + 1, 10, r"^seed: expected at most 1000000000, got 1000000001$"),
         (0, 0, r"^seeds: expected from 1 to 1000 of them, got 0$"),
         (0, 1001, r"^seeds: expected from 1 to 1000 of them, got 1001$"),
     ],

@@ -53,6 +53,12 @@ def test_a_study_of_other_settings_or_code_is_not_current(copy, old, new):
     assert not tool.is_current(CHEAP)
 
 
+def test_an_unknown_study_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        tool.main(["nothing"])
+    assert "expected names of studies (running_statistics, " in capsys.readouterr().err
+
+
 def test_a_readme_without_a_place_for_the_table_is_refused():
     with pytest.raises(ValueError, match=r"expected the comments <!-- ledger --> .* in the README"):
         tool.with_table("# bnlab\n", "| table |")

@@ -25,8 +25,8 @@ class Measured(NamedTuple):
     Attributes:
         values: one effect a seed, in the claim's unit; larger is more of what is claimed, infinity is "beyond what was
             watched".
-        test_error: standard error that the finite test split alone gives the effect, in the same unit, where the effect
-            is a difference of accuracies.
+        test_error: standard error that the finite split alone gives the effect, in the same unit, where the effect is a
+            difference of accuracies.
     """
 
     values: Float[np.ndarray, " seeds"]
@@ -52,7 +52,7 @@ class Claim:
         margin: the effect that was asked for before the run.
         exact: whether the interval is that of the sign test, for values on a grid or censored.
         values: every seed's effect.
-        test_error: what the finite test split adds, in `unit`; None where no accuracies on it are compared.
+        test_error: standard error from the finite split alone, in `unit`; None where no accuracies are compared.
     """
 
     id: str
@@ -79,12 +79,14 @@ class Claim:
     @property
     def measured(self) -> str:
         """The effect and its interval, such as "10 [3.2, 32] times"."""
+        if self.censored == self.n_seeds:
+            return f"beyond what was watched in all {self.n_seeds} seeds"
         return f"{number(self.effect)} [{number(self.interval[0])}, {number(self.interval[1])}] {self.unit}"
 
     def __str__(self) -> str:
         how = "median, exact interval of the sign test" if self.exact else "95% interval, paired t"
         censored = f", beyond what was watched in {self.censored}" if self.censored else ""
-        error = f" Standard error of the test images alone: {number(self.test_error)}." if self.test_error else ""
+        error = f" Standard error from the finite split alone: {number(self.test_error)}." if self.test_error else ""
         return (
             f"{self.statement} Measured: {self.measured} ({how}; n = {self.n_seeds} seeds{censored}); asked for: more "
             f"than {number(self.margin)}.{error} Control: {self.control} After {self.source}."
@@ -161,7 +163,7 @@ class Declaration:
 
 
 def gain_in_points(better: Float[np.ndarray, " seeds"], worse: Float[np.ndarray, " seeds"], examples: int) -> Measured:
-    """By how many percentage points one accuracy (between 0 and 1) exceeds another, seed by seed, on a test split.
+    """By how many percentage points one accuracy (between 0 and 1) exceeds another, seed by seed, on one split.
 
     The standard error takes the two networks' mistakes as independent, so it is rather too large.
     """

@@ -71,6 +71,7 @@ STUDIES = {
         ),
         Study("rate_by_group", "rate_by_group"),
         Study("convergence", "convergence"),
+        Study("convergence_sigmoid_start", "convergence", (("scale", 4.0), ("steps", 400))),
         Study(
             "convergence_relu",
             "convergence",

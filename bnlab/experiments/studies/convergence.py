@@ -38,6 +38,7 @@ class Config(Settings):
     accuracy: float = 0.9  # the one to reach
     depth: int = 3
     width: int = 50
+    scale: float = 1.0  # of the initial weights of hidden layers, in multiples of He's
     batch_size: int = 60
     steps: int = 1000  # after which a run that has not arrived is given up
     looks: int = 60  # at the accuracy, at steps that grow by about the same factor
@@ -61,7 +62,7 @@ class Result(BaseResult):
 
     Attributes:
         validation: steps to the accuracy on validation images, from which an arm's best rate is chosen.
-        test: at the best rate, steps to the accuracy on test images, the only ones that are read.
+        test: at the best rate, steps to the accuracy on test images, the only ones that are kept.
         curves: at the best rate, accuracy on validation images at each step that was looked at, until every run of the
             arm has arrived or was given up; not a number from there on.
         seconds: that one step takes, on the machine that ran the study, of the same network in `torch.nn`.
@@ -167,9 +168,15 @@ def _until_they_arrive(config: Config, data: Dataset, norm: Norm | None) -> Arri
 
 def _network(config: Config, inputs: int, norm: Norm | None, seed: int) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
-    activation = ACTIVATIONS[config.activation]
     return mlp(
-        inputs, 10, depth=config.depth, width=config.width, norm=norm, activation=activation, generator=generator
+        inputs,
+        10,
+        depth=config.depth,
+        width=config.width,
+        norm=norm,
+        activation=ACTIVATIONS[config.activation],
+        scale=config.scale,
+        generator=generator,
     )
 
 

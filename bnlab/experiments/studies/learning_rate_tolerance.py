@@ -87,7 +87,8 @@ def run(config: Config) -> Result:
         )
         validation[arm] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
         diverged[arm] = ensemble.diverged().reshape(shape).numpy()
-        test[arm] = ensemble.accuracy(data.test).reshape(shape).numpy()[best(validation[arm])]
+        first = best(validation[arm]) * len(config.seeds)
+        test[arm] = ensemble.subset(slice(first, first + len(config.seeds))).accuracy(data.test).numpy()
     provenance = Provenance.of(__name__)
     return Result(config=config, provenance=provenance, validation=validation, diverged=diverged, test=test)
 

@@ -27,6 +27,7 @@ GROUPS: dict[str, tuple[str, Norm | None]] = {  # what is raised, and in which n
     "hidden": ("hidden", BatchNorm1d),
     "gamma_beta": ("gamma_beta", BatchNorm1d),
     "head": ("head", BatchNorm1d),
+    "all_but_hidden": ("all_but_hidden", BatchNorm1d),
     "hidden_no_norm": ("hidden", None),
 }
 
@@ -60,6 +61,8 @@ class Result(BaseResult):
     def largest_rates(self, group: str, accuracy: float) -> Float[np.ndarray, " seeds"]:
         """For each seed, the largest rate of the group at which the network reaches the accuracy in validation.
 
+        Infinity where that is the largest rate of the grid: what would happen beyond was not watched.
+
         Raises:
             ValueError: some seed reaches it at no rate.
         """
@@ -67,6 +70,7 @@ class Result(BaseResult):
         if not reached.any(axis=0).all():
             raise ValueError(f"expected each seed of {group!r} to reach {accuracy} at some rate, got one that does not")
         rates = np.array(self.config.learning_rates)
+        rates[rates.argmax()] = np.inf
         return np.array([rates[seed_reached].max() for seed_reached in reached.T])
 
 
@@ -123,18 +127,20 @@ def names_of(model: nn.Sequential) -> dict[str, list[str]]:
     """The names of an MLP's parameters by group: the weights of hidden layers, gamma and beta, the head.
 
     Example:
-        >>> names_of(mlp(4, 2, depth=1, width=3, norm=BatchNorm1d))
-        {'hidden': ['1.weight'], 'gamma_beta': ['2.weight', '2.bias'], 'head': ['4.weight', '4.bias']}
+        >>> names_of(mlp(4, 2, depth=1, width=3, norm=BatchNorm1d))["hidden"]
+        ['1.weight']
     """
     *body, (last, _) = model.named_children()
 
     def named(kind: type[nn.Module], what: Iterable[str]) -> list[str]:
         return [f"{name}.{one}" for name, module in body if isinstance(module, kind) for one in what]
 
+    gamma_beta, head = named(BatchNorm1d, ["weight", "bias"]), [f"{last}.weight", f"{last}.bias"]
     return {
         "hidden": named(nn.Linear, ["weight"]),
-        "gamma_beta": named(BatchNorm1d, ["weight", "bias"]),
-        "head": [f"{last}.weight", f"{last}.bias"],
+        "gamma_beta": gamma_beta,
+        "head": head,
+        "all_but_hidden": gamma_beta + head,
     }
 
 

@@ -38,7 +38,7 @@ class Result(BaseResult):
 
     Attributes:
         validation: by arm, on the validation split.
-        test: by arm, on the test split, at the arm's best rate: the only one whose test accuracy is read.
+        test: by arm, on the test split, at the arm's best rate: the only one whose test accuracy is kept.
     """
 
     kind: ClassVar = Config

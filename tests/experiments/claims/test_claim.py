@@ -66,6 +66,12 @@ def test_each_verdict_of_values_on_a_grid(values, verdict):
     assert declared(unit="times", margin=3.0, exact=True).judge(np.array(values)).verdict == verdict
 
 
+def test_points_may_have_the_sign_tests_interval_too():
+    values = np.array([2.0] * 9 + [-500.0])  # a mean would be lost
+    assert declared(exact=True).judge(values).verdict == "supported"
+    assert declared().judge(values).verdict == "not supported here"
+
+
 def test_a_claim_keeps_what_it_rests_on():
     claim = declared(unit="times", margin=2.0, exact=True).judge(np.array([4.0] * 7 + [math.inf] * 3))
     assert (claim.effect, claim.interval, claim.n_seeds, claim.censored) == (4.0, (4.0, math.inf), 10, 3)
@@ -91,7 +97,12 @@ def test_a_claim_says_what_was_censored_and_how_sure_the_test_images_make_it():
     assert "beyond what was watched in 3)" in text
     measured = replace(declared().judge(TEN), test_error=1.25)
     assert "4.5 [2.3, 6.7] points (95% interval, paired t; n = 10 seeds)" in str(measured)
-    assert "Standard error of the test images alone: 1.2." in str(measured)
+    assert "Standard error from the finite split alone: 1.2." in str(measured)
+
+
+def test_an_effect_beyond_what_was_watched_in_every_seed_has_no_number():
+    claim = declared(unit="times", margin=2.0, exact=True).judge(np.full(10, math.inf))
+    assert (claim.verdict, claim.measured) == ("supported", "beyond what was watched in all 10 seeds")
 
 
 def test_a_gain_is_paired_and_in_points():

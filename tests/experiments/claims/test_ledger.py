@@ -42,7 +42,7 @@ def test_the_ledger_admits_what_did_not_show():
     assert sum(verdict != "supported" for verdict in verdicts) >= 3
 
 
-@pytest.mark.parametrize("claim", ledger(), ids=lambda claim: claim.id)
+@pytest.mark.parametrize("claim", list(ledger()), ids=lambda claim: claim.id)
 def test_a_claim_is_a_sentence_with_its_control_and_its_source(claim):
     assert re.fullmatch(r"[A-Z][^\n]{20,220}\.", claim.statement)
     assert claim.control.endswith(".")
@@ -51,7 +51,7 @@ def test_a_claim_is_a_sentence_with_its_control_and_its_source(claim):
     assert (ROOT / "notebooks" / f"{claim.chapter}.ipynb").exists()
 
 
-@pytest.mark.parametrize("claim", ledger(), ids=lambda claim: claim.id)
+@pytest.mark.parametrize("claim", list(ledger()), ids=lambda claim: claim.id)
 def test_a_claim_is_shown_in_its_chapter(claim):
     code = (ROOT / "notebooks/py" / f"{claim.chapter}.py").read_text(encoding="utf-8")
     assert f'"{claim.id}"' in code or "ledger().of(" in code
