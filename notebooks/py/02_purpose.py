@@ -62,7 +62,8 @@ for factor in (0.5, 0.9, 1.0, 1.1, 2.0):
 # Even 0.9, which looks harmless, leaves an eighth. What decides the factor? A unit sums over its `fan_in` inputs, so
 # the mean square of the sum is `fan_in` times the variance of a weight times the mean square of an input. ReLU then
 # sets the negative half to 0 and keeps half of the mean square. The two cancel if the variance of a weight is `2 /
-# fan_in`: that is the start of He et al., which all our networks use.
+# fan_in`, with weights drawn independently around 0: that is the start of He et al., in whose multiples all our starts
+# are given.
 #
 # Now 20 real layers and real digits, untrained, with the initial weights scaled by 0.5, 1 and 2. `activation_stats`
 # runs a probe batch through a network and reports every layer's output, here its *size*: the root mean square.
@@ -78,7 +79,7 @@ for scale in (0.5, 1.0, 2.0):
 reveal("half-a-start")
 takeaway(
     "In a deep plain network the factor of a layer is raised to the power of the depth: weights half as large leave "
-    "about a millionth of the signal after 20 layers, and weights twice as large make a million of it.",
+    "about a millionth of the signal after 20 layers, and weights twice as large make it a million times as much.",
     np.allclose([sizes[scale][2] / sizes[1.0][2] for scale in (0.5, 2.0)], [2**-20, 2**20], rtol=1e-3),
 )
 
@@ -98,7 +99,7 @@ assert arriving[2.0] > 1e5
 
 # %% [markdown]
 # A loss that stays at 2.303, the logarithm of ten classes, is how the first case looks from outside: all logits are
-# near 0, and nothing that would change them comes back. In the last case the logits are enormous, and the loss with
+# near 0, and hardly any gradient reaches the hidden layers. In the last case the logits are enormous, and the loss with
 # them.
 #
 # You could say: then start at 1 and be done. Two things speak against it. The factor is right at the start only, and
@@ -111,14 +112,14 @@ signal = studies.result("signal_propagation")
 he = signal.config.scales.index(1.0)
 size, std = (np.median(getattr(signal, name)["no_norm"][he], axis=1) for name in ("size", "std"))
 for layer in (1, 10, 20):
-    share = std[layer - 1] / size[layer - 1]
-    print(f"weights x 1, layer {layer:2}: size {size[layer - 1]:.2f}, of which {share:.0%} tells examples apart")
+    share = (std[layer - 1] / size[layer - 1]) ** 2
+    print(f"weights x 1, layer {layer:2}: size {size[layer - 1]:.2f}; {share:.0%} of its square tells examples apart")
 assert size[19] > size[0] / 2
 assert std[19] / size[19] < 0.6 * std[0] / size[0]
 
 # %% [markdown]
-# The size roughly stays (in layers of finite width, with the luck of the weights), and the share of it in which
-# examples differ fades: after many ReLUs all inputs look more and more alike.
+# The size roughly stays (in layers of finite width, with the luck of the weights), and the share of its square in which
+# examples differ, the variance over the batch, fades: after many ReLUs all inputs look more and more alike.
 #
 # ## What batch norm does about it
 #
@@ -129,7 +130,7 @@ channel = torch.tensor([[1.0], [1.0], [5.0], [5.0]])
 for factor in (0.5, 1.0, 2.0):
     print(factor, BatchNorm1d(1)(factor * channel).detach().ravel().round(decimals=3).tolist())
 takeaway(
-    "The scale of what comes in has no effect on what goes out, so no product over the layers can arise.",
+    "The scale of what comes in has no effect on what goes out, so forward no product over the layers can arise.",
     torch.allclose(BatchNorm1d(1)(2 * channel), BatchNorm1d(1)(0.5 * channel), atol=1e-4),
 )
 
@@ -159,10 +160,11 @@ figures.signals_by_layer(signal, title=title)
 # Look at the lower right again. The line is not level; it lies along the grey band, which is a theory. With batch norm
 # the gradient *grows* on its way to the input, and no scale of the weights changes that. Where does it come from?
 # Behind a ReLU, a standard normal value has mean square $1/2$ and mean $1/\sqrt{2\pi}$, so its variance is
-# $1/2-1/(2\pi)$. The next linear layer doubles it to $1-1/\pi$, and batch norm divides by the root of that, which is
-# less than 1. Forward this brings the variance back to 1. Backward, the same division meets a gradient whose size the
-# ReLU (which halves its square) and the weights (which double it) would have kept. So each layer multiplies the
-# squared gradient by $1/(1-1/\pi)=\pi/(\pi-1)$. Yang et al. prove it for wide layers and large batches.
+# $1/2-1/(2\pi)$. The next linear layer doubles it to $1-1/\pi$, and batch norm divides by its root, below 1. Forward
+# this brings the variance back to 1. Backward, the same division meets a gradient whose size the ReLU (which halves
+# its square) and the weights (which double it) would have kept. What the backward pass also subtracts (chapter
+# [04](04_mechanism_backward.ipynb)) is a small part of it in a large batch. So each layer multiplies the squared
+# gradient by $1/(1-1/\pi)=\pi/(\pi-1)$. Yang et al. prove it for wide layers and large batches.
 
 # %%
 theory = np.sqrt(np.pi / (np.pi - 1))
@@ -175,10 +177,10 @@ reveal("gradient-of-the-first-layer")
 ledger()["gradient-grows-toward-input"]
 
 # %% [markdown]
-# It is often said that batch norm keeps the gradients of a deep network at one size. Beside a start that is far off,
-# it does. Beside He's start, the comparison that counts, it makes them less even. The claim was declared as it is
-# said, and it failed. First how uneven the plain network is at each scale (first layer by last, the larger by the
-# smaller), then how many times more uneven than with batch norm at He's scale: far below 1 is far more even.
+# It is often said that batch norm keeps the gradients of a deep network at one size. Beside a start that is far off, it
+# keeps them far closer. Beside He's start, the comparison that counts, it makes them less even. The claim was declared
+# as it is said, and it failed. First how uneven the plain network is at each scale (first layer by last, the larger by
+# the smaller), then how many times more uneven than with batch norm at He's scale: far below 1 is far more even.
 
 # %%
 unevenness = {
@@ -217,7 +219,8 @@ show(mean_shift)
 # Already here the answer depends on the unit of length. Keep that in mind.
 #
 # The study `input_drift` follows section 4.1 of the paper, on digits: three hidden layers of 100 sigmoids, batches of
-# 60, plain SGD, 400 steps. Every 20 steps it passes 200 validation images through the network, normalised by their own
+# 60, plain SGD, 400 steps, from 0.7 times He's start, which between hidden layers is a standard deviation of 0.1. Every
+# 20 steps it passes 200 validation images through the network, normalised by their own
 # statistics, as a batch is in training. It looks at each sigmoid's input without a norm; and with one, in *front of*
 # the norm (the linear layer's output) and *behind* it (what the sigmoid is given). Both arms share their initial
 # weights and their batches. First at a rate of 0.5, in the manner of the paper's figure 1:
@@ -232,8 +235,8 @@ figures.input_quantiles(drift, slow, title=title)
 # Three units of each layer, the first three and not chosen ones, of one seed: the line is the unit's median over the
 # images, the band reaches from the 15th to the 85th percentile. Top row: in the second and third layer the units of
 # the plain network first hardly tell one image from another, then move and widen a great deal. Bottom row: behind the
-# norm they keep their place and their width. Middle row: even in front of the norm there is little movement. Over all
-# 100 units of the last layer and ten seeds:
+# norm they keep their place and their width. Middle row: in front of the norm there is little movement, but the values
+# there are small as well. Over all 100 units of the last layer and ten seeds:
 
 # %%
 wander = {place: np.median(seeds, axis=1) for place, seeds in drift.wander.items()}
@@ -243,10 +246,10 @@ for name in ("sigmoid-input-drifts-less", "linear-output-drifts-less"):
     print(f"{name}: {ledger()[name].verdict}: {ledger()[name].measured}")
 
 # %% [markdown]
-# So the paper's observation holds here: the input of the last sigmoids drifts less with batch norm, at each of the
-# three rates that were tried. And in front of the norm, where nothing is normalised yet, the linear layer's output
-# drifts less too, perhaps since the layers below have norms of their own. (The second claim is about a rate of 2, in
-# standard deviations at the end.)
+# So the paper's observation holds here: the median of the last sigmoids' input ranges over less with batch norm, at
+# each of the three rates that were tried. The second claim is about the linear layer's output, in front of the norm,
+# where nothing is normalised yet. Counted in its own standard deviations at the end, it drifts less too, at a rate of
+# 2. At 0.5 it hardly does, as the numbers below will show.
 #
 # ### Who takes the drift out?
 #
@@ -255,15 +258,16 @@ for name in ("sigmoid-input-drifts-less", "linear-output-drifts-less"):
 # by learning rate and in three units.
 
 # %%
-title = "Less drift with batch norm; at larger rates its own beta and gamma move the input"
+title = "Less drift with batch norm at small rates; at larger ones its own beta and gamma move the input"
 figures.drift_by_rate(drift, title=title)
 
 # %% [markdown]
 # A dot is a seed. In the first two panels the line without batch norm lies far above the others. Behind the norm (dark
 # blue) the drift is tiny at a rate of 0.5 and rises steeply with the rate, as $\beta$ learns faster. In the third
 # panel, in standard deviations at the end, it has caught up at a rate of 2 with what goes into the norm, and at 5 it
-# has passed the network without a norm. That the norm halves what passes through it was declared, for a rate of 2, and
-# it failed:
+# has passed the network without a norm. (The numbers of this panel are printed below: at 0.5, in front of the norm,
+# 0.5 against 0.6 without one.) That the norm halves what passes through it was declared, for a rate of 2, and it
+# failed:
 
 # %%
 for place in drift.from_end:
@@ -272,8 +276,8 @@ for place in drift.from_end:
 pinned = ledger()["norm-itself-stops-drift"]
 print(f"{pinned.verdict}: {pinned.measured}")
 takeaway(
-    "Batch norm reduces the drift of a nonlinearity's input, whichever of the three rates is used. It does not pin it: "
-    "beta and gamma move what the norm has put in place.",
+    "With batch norm the median of a nonlinearity's input ranges over less, at each of the three rates. It is not "
+    "pinned: beta and gamma move what the norm has put in place.",
     ledger()["sigmoid-input-drifts-less"].verdict == "supported"
     and bool((drift.wander["no_norm"] > 2 * drift.wander["after_norm"]).all())
     and pinned.verdict == "not supported here",
@@ -308,8 +312,8 @@ figures.accuracy_by_step(curves, title="With batch norm a deep plain network lea
 # %% [markdown]
 # Each thin line is a seed, the band holds all ten, the thick line is their median. Without batch norm some seeds are
 # far ahead of others, and a run may lose in ten steps what it had gained in fifty. With it, the ten lie close together
-# and hardly ever go back. Steadier, in numbers: what a run gives back on its way (the sum of its falls), and how far a
-# seed lies from the median of the ten. Faster: the accuracy after 50 steps.
+# and give back a few points at most at a time. Steadier, in numbers: what a run gives back on its way (the sum of its
+# falls), and how far a seed lies from the median of the ten. Faster: the accuracy after 50 steps.
 
 # %%
 for arm in curves.test:
@@ -336,9 +340,9 @@ takeaway(
 # %% [markdown]
 # ## What was claimed, and what came out
 #
-# Sentence and margin were fixed before the run, and the verdict is computed: *supported* if the whole interval lies
-# beyond the margin, *not supported here* if it reaches "no effect", else *partly*. `bnlab claims run --seed 5` repeats
-# it with seeds that nobody has looked at.
+# Sentence and margin stand in the code, and the verdict is computed: *supported* if the whole interval lies beyond the
+# margin, *not supported here* if it reaches "no effect", else *partly*. `bnlab claims run --seed 7` repeats it with
+# seeds that chose no setting.
 
 # %%
 ledger().of("02")

@@ -329,8 +329,8 @@ ledger()["steps-relu-fourteen"]
 ledger().of("06")
 
 # %% [markdown]
-# **What did not show.** Batch norm does not train at any rate; with ReLU it is behind at a small one; it does not save as
-# many hours as steps; and 14 times is out of reach. What is real is that it tolerates a rate about ten times larger,
+# **What did not show.** Batch norm does not train at any rate; with ReLU it is behind at a small one; it does not save
+# as many hours as steps; and 14 times is out of reach. What is real is that it tolerates a rate about ten times larger,
 # and needs half the steps or fewer, each arm at its best rate. Is the end result better too? After 300 steps on
 # MNIST-1D, yes, and there both arms' best rate is the same; on digits the two are close. On test data:
 
@@ -410,8 +410,8 @@ check("paired_ratio", my_paired_ratio)
 #
 # Batch norm divides out what a step that was too large did to the scale of a layer, so larger steps survive, and a
 # network that takes them arrives in fewer steps, about half with ReLU; at a small step ReLU networks gain nothing, and
-# each step costs more. Are large steps all that a network with batch norm survives, or a bad start too, and does the noise of the
-# batch do any good? That is chapter [07](07_benefits_robust.ipynb).
+# each step costs more. Are large steps all that a network with batch norm survives, or a bad start too, and does the
+# noise of the batch do any good? That is chapter [07](07_benefits_robust.ipynb).
 #
 # ## References
 #

@@ -143,7 +143,9 @@ DECLARATIONS = (
     ),
     Declaration(
         id="steps-sigmoid",
-        statement="From He's start, batch norm needs under a third of the steps to 90% (sigmoid MLP, digits).",
+        statement=(
+            "From He's start, batch norm needs under a third of the steps to 90% (sigmoid MLP of 3 layers, digits)."
+        ),
         source=IOFFE,
         study="convergence",
         chapter=CHAPTER,
@@ -156,7 +158,10 @@ DECLARATIONS = (
     ),
     Declaration(
         id="steps-sigmoid-good-start",
-        statement="From 4 times He's start, batch norm needs under a third of the steps, too (sigmoid MLP, digits, 90%).",
+        statement=(
+            "From 4 times He's start too, which suits sigmoids, batch norm needs under a third of the steps to 90% "
+            "(sigmoid MLP of 3 layers, digits)."
+        ),
         source=IOFFE,
         study="convergence_sigmoid_start",
         chapter=CHAPTER,
