@@ -16,6 +16,7 @@ from rich.table import Table
 from bnlab import runtime
 from bnlab.bench import ensemble_against_loop
 from bnlab.experiments.claims import DECLARATIONS, Claim, Declaration, Ledger, declaration_of, ledger, to_json
+from bnlab.experiments.claims.claim import number
 from bnlab.experiments.studies import STUDIES, study_of
 from bnlab.experiments.study import Result, seeds_from
 
@@ -41,9 +42,9 @@ def claims_list(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's way 
     if as_json:
         print(to_json(stored), end="")  # noqa: T201 - a command prints
         return
-    table = _table("claim", "measured [95% interval]", "over", "verdict")
+    table = _table("claim", "measured [95%]", "over", "verdict")
     for claim in stored:
-        table.add_row(claim.id, claim.measured, f"{claim.margin:g}", claim.verdict)
+        table.add_row(claim.id, claim.measured, number(claim.margin), claim.verdict)
     _console().print(table)
 
 
@@ -160,7 +161,7 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == columns[0])  # a name is copied whole
     return table

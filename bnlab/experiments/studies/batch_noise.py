@@ -39,7 +39,7 @@ class Config(Settings):
     examples: int = 1024
     learning_rates: tuple[float, ...] = (0.3, 1.0)
     depth: int = 3
-    width: int = 100
+    width: int = 64
     batch_size: int = 512
     steps: int = 150
     momentum: float = 0.9
