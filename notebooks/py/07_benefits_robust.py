@@ -336,7 +336,7 @@ takeaway(
 #
 # ## What was claimed, and what came out
 #
-# Direction and margin of each claim were fixed before it was run on these seeds.
+# Direction and margin of each claim stand in the code beside it, and the verdict is computed.
 
 # %%
 claims.of("07")
