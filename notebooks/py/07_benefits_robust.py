@@ -191,7 +191,7 @@ figures.noise_by_ghost_size(noise, title="Some noise in the statistics helps in 
 # %% [markdown]
 # Noise grows from left to right. Down to ghosts of 16 every network still fits all of its training examples, and the
 # test loss falls by more than half: the network that normalised by noisier statistics is less sure of itself where it
-# is wrong. Accuracy rises by a few points, then falls: with statistics over 4 examples the network no longer fits what
+# is wrong. Accuracy rises by a point or two, then falls: with statistics over 4 examples the network no longer fits what
 # it is shown. Its test loss is the lowest of all, and its accuracy is below that of the network without a norm.
 
 # %%

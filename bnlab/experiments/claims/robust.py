@@ -124,7 +124,6 @@ DECLARATIONS = (
         unit="points",
         margin=0.0,
         measure=lambda result: _better_than_ghosts(16, 512, result),
-        headline=True,
     ),
     Declaration(
         id="ghosts-loss",

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,11 @@ def test_the_readme_shows_the_ledger():
 
 
 def test_json_gives_the_claims_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("bnlab.experiments.claims.ledger.FILE", tmp_path / "ledger.json")
-    (tmp_path / "ledger.json").write_text(to_json(ledger()))
-    assert to_json(ledger()) == (tmp_path / "ledger.json").read_text()
-    assert len(json.loads(to_json(ledger()))) == len(DECLARATIONS)
+    text = to_json(ledger())
+    (tmp_path / "ledger.json").write_text(text)
+    monkeypatch.setattr(sys.modules[Ledger.__module__], "FILE", tmp_path / "ledger.json")
+    assert to_json(ledger()) == text
+    assert len(json.loads(text)) == len(DECLARATIONS)
 
 
 def test_a_chapters_claims_are_found_by_its_number():
