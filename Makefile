@@ -45,7 +45,7 @@ notebooks: setup ## Execute the notebooks' pairs and store the outputs [CH=01]
 claims: setup ## Run every claim anew, and fail if a verdict differs [SEED=7]
 	@$(python) -m bnlab claims run --seed "$(SEED)"
 
-studies: setup ## Compute and store the studies whose settings or code changed, and the ledger [STUDY=--all]
+studies: setup ## Recompute studies that changed, and the ledger [STUDY=--all]
 	@$(python) -m tools.studies $(STUDY)
 
 clean: ## Remove .venv and all caches; your copies in my/ stay

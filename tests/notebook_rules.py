@@ -231,6 +231,20 @@ def figures_are_explained(chapter):
     return [f"no sentence stands under the figure of cell {number}" for number in bare]
 
 
+def reveals_are_shown(chapter):
+    """`reveal` returns what it says, and Jupyter shows a cell's last expression only."""
+    hidden = [
+        node.value.args[0].value
+        for tree in chapter.trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and getattr(node.value.func, "id", "") == "reveal"
+        and node is not tree.body[-1]
+    ]
+    return [f"reveal({name!r}) does not end its cell, so nobody sees it" for name in hidden]
+
+
 # --- what its prose refers to
 
 
@@ -292,6 +306,7 @@ RULES = (
     outputs_are_compared,
     few_ignored_cells,
     figures_are_explained,
+    reveals_are_shown,
     links_lead_somewhere,
     links_are_public,
     mentioned_chapters_exist,

@@ -191,6 +191,7 @@ BAD_CODE = [
     ("evidence_is_computed", "takeaway('Trust me.', holds=not False)"),
     ("evidence_is_computed", "takeaway('Trust me.', bool(1 == 1))"),
     ("evidence_is_computed", "assert True"),
+    ("reveals_are_shown", "reveal('half-a-start')\nprint('and on')"),
     ("no_local_details", "load('/data/mine/x.npy')"),
     ("mentioned_chapters_exist", "ours  # see chapter 04"),
     ("mentioned_chapters_exist", "ours  # see chapters 00 to 05"),

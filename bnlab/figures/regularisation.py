@@ -15,11 +15,8 @@ from bnlab.figures.style import COLOURS, new_figure
 NAMES = {
     "no_norm": "none",
     "no_norm_dropout": "dropout",
-    "no_norm_decay": "decay",
     "batch_norm": "batch norm",
-    "dropout": "batch norm + dropout, every layer",
-    "last_dropout": "batch norm + dropout, last layer",
-    "small_decay": "batch norm + small decay",
+    "last_dropout": "batch norm + dropout",
     "decay": "batch norm + decay",
     "decay_of_fed": "... of weights before a norm",
     "decay_of_rest": "... of all the others",
@@ -67,7 +64,7 @@ def regularisers_compared(result: RegularisersResult, *, title: str) -> Figure:
         Two panels with a row for each arm. Left, a dot a seed, a bar over the 95% interval of the mean. Right, open
         dots for the training loss and filled ones for the test loss.
     """
-    figure, axes = new_figure(1, 2, title=title, height=4.4, sharey=True)
+    figure, axes = new_figure(1, 2, title=title, height=3.4, sharey=True)
     left, right = axes[0]
     arms = list(result.test)
     for row, arm in enumerate(arms):
@@ -97,7 +94,6 @@ def effective_rates(result: RegularisersResult, *, title: str) -> Figure:
     config, steps = result.config, np.array(result.config.looks())
     drawn = {
         "batch_norm": ("no decay", COLOURS["theory"]),
-        "small_decay": (f"decay {config.small_decay:g}", COLOURS["input"]),
         "decay": (f"decay {config.decay:g}", COLOURS["batch_norm"]),
     }
     for ax, numbers in zip(axes[0], (result.squared_norm.__getitem__, result.effective_rate), strict=True):

@@ -185,14 +185,13 @@ for arm in noise.test:
     print(
         f"{arm:7}: rate {rate:g}, training {seen:3.0f}%, test {accuracy:.1f}%, loss {noise.test_loss[arm].mean():.2f}"
     )
-reveal("best-ghost-size")
 figures.noise_by_ghost_size(noise, title="Some noise in the statistics helps in testing; too much costs the fit")
 
 # %% [markdown]
-# Noise grows from left to right. Down to ghosts of 16 every network still fits all of its training examples, and the
-# test loss falls by more than half: the network that normalised by noisier statistics is less sure of itself where it
-# is wrong. Accuracy rises by a point or two, then falls: with statistics over 4 examples the network no longer fits what
-# it is shown. Its test loss is the lowest of all, and its accuracy is below that of the network without a norm.
+# Noise grows from left to right. Down to ghosts of 16 every network still fits nearly all of its training examples, and
+# the test loss falls by more than half. Accuracy rises by a point or two, then falls: with statistics over 4 examples
+# the network no longer fits what it is shown. Its test loss is the lowest of all, since it is unsure of everything, and
+# its accuracy is no better than that of the network without a norm. So a loss alone does not tell.
 
 # %%
 for name in ("ghosts-accuracy", "ghosts-loss", "smaller-ghosts-better", "noise-costs-fit"):
@@ -200,47 +199,48 @@ for name in ("ghosts-accuracy", "ghosts-loss", "smaller-ghosts-better", "noise-c
 takeaway(
     "The noise of batch statistics regularises: with the batch of SGD fixed, statistics over 16 examples generalise "
     "better than over 512. More noise is not always better; at 4 it costs the fit.",
-    claims["ghosts-loss"].verdict == claims["ghosts-accuracy"].verdict == "supported"
-    and claims["smaller-ghosts-better"].verdict == "not supported here",
+    claims["ghosts-loss"].verdict == "supported" and claims["smaller-ghosts-better"].verdict == "not supported here",
 )
+reveal("best-ghost-size")
 
 # %% [markdown]
 # In practice you seldom choose a ghost size: it comes with the batch that a device holds. A batch of 32 per GPU has
-# statistics over 32, however many GPUs share the gradient; synchronised batch norm takes the noise out again.
+# statistics over 32, however many GPUs share the gradient; synchronised batch norm
+# reduces it to that of the whole batch.
 #
 # ## Batch norm beside dropout and weight decay
 #
 # Ioffe and Szegedy wrote that batch norm regularises and in some cases makes dropout unnecessary. Van Laarhoven
 # wrote that with it weight decay "has no regularizing effect". The same 1,024 series, now in batches of 64 for 300
-# steps, each arm at its best rate:
+# steps, each arm at the best of six rates:
 
 # %%
 arms = studies.result("regularisers")
-for arm in ("no_norm", "no_norm_dropout", "batch_norm", "dropout", "last_dropout", "decay"):
+for arm in arms.test:
     interval = t_interval(100 * arms.test[arm])
-    print(f"{arm:16} test {interval.estimate:.1f}% [{interval.low:.1f}, {interval.high:.1f}]", end=", ")
+    print(f"{arm:15} rate {arms.best_rate(arm):3}, test {interval.estimate:.1f}%", end=" ")
+    print(f"[{interval.low:.1f}, {interval.high:.1f}]", end=", ")
     print(f"loss: training {arms.train_loss[arm].mean():.2f}, test {arms.test_loss[arm].mean():.2f}")
-title = "Batch norm alone fits best; dropout lowers the test loss, and decay raises the accuracy"
+title = "Batch norm alone reaches the test loss of dropout, and is more accurate; together they do best"
 figures.regularisers_compared(arms, title=title)
 
 # %% [markdown]
-# Left, every seed's test accuracy with the 95% interval of the mean; right, the losses, open dots for training. Read
-# both. Batch norm alone fits best, and its *test loss* is high: where it is wrong, it is sure of itself. Dropout alone
-# fits worse and is less accurate, and its test loss is lower. On top of batch norm, dropout of 20% in every layer or of
-# 50% behind the last norm lowers the test loss, and the accuracy hardly moves. (Within 300 steps: dropout likes longer
-# training.)
+# Left, every seed's test accuracy with the 95% interval of the mean; right, the losses, open dots for training. The
+# network without norm or dropout fits best, and its test loss is the highest. Dropout of 20% brings that down, and
+# costs accuracy within these 300 steps (dropout likes longer training). Batch norm alone chooses a rate of 0.8, larger
+# than any other arm's; there it does not fit its training set to the end, its test loss is that of dropout, and it is
+# more accurate. Dropout of 50% behind the last norm adds a little to both.
 
 # %%
-for name in ("regularises-more-than-dropout", "dropout-beside-norm"):
-    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
-for arm in ("dropout", "last_dropout"):
-    change = t_interval(100 * (arms.test[arm] - arms.test["batch_norm"]))
-    print(f"{arm} beside batch norm: accuracy {change.estimate:+.1f} [{change.low:+.1f}, {change.high:+.1f}] points")
+beside = claims["dropout-beside-norm"]
+print(f"{beside.id}: {beside.verdict}, {beside.measured}")
+gain = t_interval(100 * (arms.test["last_dropout"] - arms.test["batch_norm"]))
+print(f"accuracy {gain.estimate:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}] points")
+losses = {arm: seeds.mean() for arm, seeds in arms.test_loss.items()}
 takeaway(
-    "Batch norm does not do what dropout does, and does not make it useless: beside batch norm, dropout lowers the "
-    "test loss by much and moves the accuracy by little.",
-    claims["regularises-more-than-dropout"].verdict == "not supported here"
-    and claims["dropout-beside-norm"].verdict == "supported",
+    "On this task batch norm at its best rate does what dropout does to the test loss, and costs no accuracy. Dropout "
+    "behind the last norm still lowers the loss, by less than the factor of 1.2 that was asked for.",
+    abs(losses["batch_norm"] - losses["no_norm_dropout"]) < 0.1 and beside.verdict == "partly",
 )
 
 # %% [markdown]
@@ -258,59 +258,72 @@ directions = [step / np.linalg.norm(step) for step in (with_decay, larger_rate)]
 print("with decay:", with_decay, "- a rate of 0.1053, no decay:", larger_rate.round(3))
 print("directions:", *(direction.round(4) for direction in directions))
 takeaway(
-    "To weights before a batch norm, a step of SGD with decay is a step without it at a larger rate, and a rescaling "
-    "that the network cannot see.",
+    "To weights before a batch norm, a step of plain SGD with decay is a step without it at a larger rate, and a "
+    "rescaling that the network cannot see.",
     np.allclose(*directions),
 )
 
 # %% [markdown]
-# And the shorter weights get a larger gradient the next time. So decay steers the effective rate. Measured, at the same
-# rate and schedule:
+# And the shorter weights get a larger gradient the next time. So decay steers the effective rate. Measured at a rate of
+# 0.1, which falls to 0 along a cosine in both arms:
 
 # %%
 ratio = claims["decay-effective-rate"]
 print(f"{ratio.id}: {ratio.verdict}, {ratio.measured} at the end of training")
 title = "Weight decay keeps weights before a norm short, and so their effective rate high"
-figures.effective_rates(arms, title=title)
+figures.effective_rates(studies.result("weight_decay"), title=title)
 
 # %% [markdown]
 # Left, the squared norm of a unit's weights, mean over all hidden units, every seed within the band; right, the rate of
 # the schedule over it. Without decay the weights grow by themselves, since each step adds a component at a right angle,
-# and the effective rate fades faster than the schedule. With a decay of 0.01 it first *rises*.
+# and the effective rate fades faster than the schedule. With a decay of 0.01 (here of all parameters) it first *rises*.
 #
-# Then decay should be useless as a regulariser, and a well-chosen rate should do as well. Here it did not: decay gained
-# accuracy. And when it fell on nothing but the weights before a norm, where by the argument above it can act through
-# the effective rate alone, it still lowered the test loss.
+# Then decay of these weights should be useless as a regulariser, and a well-chosen rate should do as well. The study
+# `weight_decay` gives decay to all parameters, to nothing but the weights before a norm ("fed"), and to all others
+# ("rest"). First, each arm at its best rate, beside batch norm without decay:
 
 # %%
-for name in ("decay-beside-norm", "decay-before-norm"):
-    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
-for arm in ("decay_of_fed", "decay_of_rest"):
-    change = t_interval(100 * (arms.test[arm] - arms.test["batch_norm"]))
-    print(f"{arm}: accuracy {change.estimate:+.1f} [{change.low:+.1f}, {change.high:+.1f}] points")
+decays = studies.result("weight_decay")
+for arm in ("decay", "decay_of_fed", "decay_of_rest"):
+    points = t_interval(100 * (decays.test[arm] - decays.test["batch_norm"]))
+    fit, unseen = (getattr(decays, name)[arm].mean() for name in ("train_loss", "test_loss"))
+    print(f"{arm:13} rate {decays.best_rate(arm):3}, accuracy {points.estimate:+.1f}", end=" ")
+    print(f"[{points.low:+.1f}, {points.high:+.1f}] points, loss: training {fit:.2f}, test {unseen:.2f}")
+fed = claims["decay-before-norm"]
+print(f"{fed.id}: {fed.verdict}, {fed.measured}")
+
+# %% [markdown]
+# Decay of the weights before a norm does not lower the test loss; the claim failed. With it the network fits its
+# training set far better, at a small rate, and is a little more accurate. That is no regulariser's signature. Decay of
+# the head, gamma and beta has it: training loss up, test loss down. (Its best rate is the largest that was offered.)
+# And at one and the same rate, on validation series?
+
+# %%
+for rate in (0.1, 0.8):
+    k = decays.config.learning_rates.index(rate)
+    gain = t_interval(100 * (decays.validation["decay_of_fed"][k] - decays.validation["batch_norm"][k]))
+    print(f"decay of fed at rate {rate}: {gain.estimate:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}] points")
 takeaway(
-    "Decay of weights before a norm cannot simplify the function. Here it pays all the same: it keeps the effective "
-    "rate of these weights up, and leaves that of all others alone.",
-    claims["decay-beside-norm"].verdict == claims["decay-before-norm"].verdict == ratio.verdict == "supported",
+    "Decay of weights before a norm is no penalty on the function. At a small rate it helps, since it keeps their "
+    "effective rate up; at the rate that suits the network without decay it does not.",
+    fed.verdict == "not supported here" and ratio.verdict == "supported" and gain.estimate < 0.5,
 )
 
 # %% [markdown]
-# That is no contradiction. "No regularizing effect" says that decay does not act on the function as a penalty. It does
-# not say that a larger effective rate leaves what is learned as it was. And our grid had two rates, 0.1 and 0.2: a
-# finer one, or a rate of its own for these weights, may find the same gain. Be slow to believe such a comparison: with
-# rates of 0.1 and 0.3 instead, one set of ten seeds chose the other rate for decay, and the gain was gone.
+# Be slow to believe such comparisons. Had the grid ended at 0.1, every arm beside batch norm would have looked better
+# than batch norm, whose best rate is 0.8: a baseline whose best setting is the edge of its grid is not a baseline.
 #
 # ## What is not regularisation
 #
 # A regulariser trades: the network fits its training data *less* well, at best as well, and does better on new data. A
 # network that fits better and therefore does better on new data has been helped, but not regularised. So whoever says
-# "regularises" has to show two numbers, the training loss and the test loss. Here are four pairs, the second arm
-# against the first:
+# "regularises" has to show two numbers, the training loss and the test loss. Here are five pairs, the second
+# arm against the first:
 
 # %%
-pairs = [(noise, "no_norm", "512"), (noise, "512", "16"), (arms, "batch_norm", "last_dropout")]
+pairs = [(noise, "no_norm", "512"), (noise, "512", "16"), (noise, "16", "4")]
 changes = {}
-for result, before, after in (*pairs, (arms, "batch_norm", "decay_of_fed")):
+for result, before, after in (*pairs, (arms, "batch_norm", "last_dropout"), (decays, "batch_norm", "decay_of_fed")):
     losses = [getattr(result, name)[after] - getattr(result, name)[before] for name in ("train_loss", "test_loss")]
     fit, unseen = changes[after] = [t_interval(change) for change in losses]
     points = 100 * (result.test[after] - result.test[before]).mean()
@@ -318,13 +331,15 @@ for result, before, after in (*pairs, (arms, "batch_norm", "decay_of_fed")):
     print(f" [{unseen.low:+.2f}, {unseen.high:+.2f}], accuracy {points:+.1f} points")
 takeaway(
     "Better test accuracy is not yet regularisation: look at both losses. From no norm to batch norm over 512 examples "
-    "the training loss fell. From 512 to 16 it rose and the test loss fell, and that is regularisation.",
+    "the training loss fell. From 512 to 16 it rose and the test loss fell, and that is regularisation. Nor do losses "
+    "alone say whether it paid: from 16 to 4 the test loss fell again, and so did the accuracy.",
     changes["512"][0].high < 0
     and all(changes[arm][0].low > 0 > changes[arm][1].high for arm in ("16", "last_dropout")),
 )
 
 # %% [markdown]
-# The last three pay with some training loss, much or next to nothing, and their test loss falls. The first is another
+# Ghosts of 16 and dropout pay with training loss, and the test loss falls. Decay before the norm does the opposite of
+# both. And the first pair is another
 # thing: with statistics over 512 examples there is hardly any noise, the network fits even better than without a norm,
 # and its test loss is no lower, yet it is more accurate. That gain is real, but noise did not bring it, and no fit was
 # traded for it. A larger learning rate took part, since this arm could use 1 where the other needed 0.3. So "batch norm
@@ -342,8 +357,9 @@ takeaway(
 claims.of("07")
 
 # %% [markdown]
-# Fourteen claims at 95% will include a miss now and then; the ones that lead have wide gaps. All of them are about
-# small MLPs on small data. `bnlab claims run ghosts-loss --seed 1` tries one with seeds of your own.
+# A dozen claims at 95% will include a miss now and then. Most have wide gaps; the accuracy of ghosts has not: its gain
+# is about as large as the standard error that 1,000 test series alone give it. All are about small MLPs on small data.
+# `bnlab claims run ghosts-loss --seed 7` tries one with seeds of your own.
 #
 # ## Exercises
 #

@@ -80,6 +80,9 @@ STUDIES = {
         Study("init_sensitivity", "init_sensitivity"),
         Study("batch_noise", "batch_noise", (("seeds", tuple(range(12))),)),  # a small effect in accuracy
         Study("regularisers", "regularisers"),
+        Study(
+            "weight_decay", "regularisers", (("compared", ("batch_norm", "decay", "decay_of_fed", "decay_of_rest")),)
+        ),
     )
 }
 

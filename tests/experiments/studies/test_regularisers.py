@@ -6,7 +6,10 @@ from torch import nn
 from bnlab.experiments.optimisers import SGD, cosine
 from bnlab.experiments.studies import regularisers as study
 
-SMALL = study.Config(examples=256, learning_rates=(0.1, 0.3), seeds=(0, 1), width=16, steps=40, decay=0.05)
+EVERY_ARM = tuple(study.Config().arms())
+SMALL = study.Config(
+    compared=EVERY_ARM, examples=256, learning_rates=(0.1, 0.3), seeds=(0, 1), width=16, steps=40, decay=0.05
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def kinds(arm):
 
 def test_dropout_stands_where_the_arm_says():
     assert "Dropout" not in kinds("no_norm") + kinds("batch_norm") + kinds("decay")
-    assert kinds("dropout").count("Dropout") == kinds("no_norm_dropout").count("Dropout") == SMALL.depth
+    assert kinds("no_norm_dropout").count("Dropout") == SMALL.depth
     assert kinds("last_dropout")[-2:] == ["Dropout", "Linear"]
     assert kinds("last_dropout").count("Dropout") == 1
 
@@ -86,10 +89,20 @@ def test_the_effective_rate_is_the_schedules_rate_over_the_squared_norm(result):
 
 
 def test_dropout_draws_masks_and_evaluation_has_none(result):
-    assert not np.array_equal(result.train_loss["dropout"], result.train_loss["batch_norm"])
+    assert not np.array_equal(result.train_loss["last_dropout"], result.train_loss["batch_norm"])
     assert (result.train_loss["no_norm_dropout"] > result.train_loss["no_norm"]).all()
+
+
+def test_the_arms_that_are_compared_are_trained_and_no_others():
+    result = study.run(study.Config(**vars(SMALL) | {"compared": ("decay", "no_norm"), "steps": 10}))
+    assert set(result.test) == set(result.squared_norm) == {"decay", "no_norm"}
+
+
+def test_an_unknown_arm_is_refused():
+    with pytest.raises(ValueError, match=r"compared: expected names of arms \(no_norm, .*\), got 'magic'"):
+        study.Config(compared=("no_norm", "magic"))
 
 
 def test_a_common_rate_that_is_not_run_is_refused():
     with pytest.raises(ValueError, match=r"common_rate: expected one of the learning rates \(0\.1, 0\.3\), got 0\.2"):
-        study.Config(common_rate=0.2)
+        study.Config(learning_rates=(0.1, 0.3), common_rate=0.2)
