@@ -194,11 +194,13 @@ figures.noise_by_ghost_size(noise, title="Some noise in the statistics helps in 
 # its accuracy is no better than that of the network without a norm. So a loss alone does not tell.
 
 # %%
-for name in ("ghosts-accuracy", "ghosts-loss", "smaller-ghosts-better", "noise-costs-fit"):
+for name in ("ghosts-loss", "smaller-ghosts-better", "noise-costs-fit"):
     print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
+gain = t_interval(100 * (noise.test["16"] - noise.test["512"]))
+print(f"accuracy, 16 against 512: {gain.estimate:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}] points")
 takeaway(
-    "The noise of batch statistics regularises: with the batch of SGD fixed, statistics over 16 examples generalise "
-    "better than over 512. More noise is not always better; at 4 it costs the fit.",
+    "The noise of batch statistics regularises: with the batch of SGD fixed, statistics over 16 examples give a "
+    "lower test loss than over 512. More noise is not always better; at 4 it costs the fit.",
     claims["ghosts-loss"].verdict == "supported" and claims["smaller-ghosts-better"].verdict == "not supported here",
 )
 reveal("best-ghost-size")
@@ -357,8 +359,9 @@ takeaway(
 claims.of("07")
 
 # %% [markdown]
-# A dozen claims at 95% will include a miss now and then. Most have wide gaps; the accuracy of ghosts has not: its gain
-# is about as large as the standard error that 1,000 test series alone give it. All are about small MLPs on small data.
+# A dozen claims at 95% will include a miss now and then. That ghosts of 16 raise the *accuracy* is not among them: the
+# gain printed above is so small beside its spread that one other set of seeds did not confirm it. The test loss did,
+# each time. All are about small MLPs on small data.
 # `bnlab claims run ghosts-loss --seed 7` tries one with seeds of your own.
 #
 # ## Exercises
