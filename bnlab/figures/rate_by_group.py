@@ -25,7 +25,7 @@ def rate_by_group(result: Result, *, title: str) -> Figure:
     Returns:
         One panel, its learning rate logarithmic.
     """
-    figure, axes = new_figure(title=title, height=4.0)
+    figure, axes = new_figure(title=title, height=4.4)
     ax = axes.item()
     rates = np.array(result.config.learning_rates)
     ax.set_xscale("log")
@@ -44,5 +44,5 @@ def rate_by_group(result: Result, *, title: str) -> Figure:
         ylabel="validation accuracy, %",
         ylim=(-4, 103),
     )
-    ax.legend(loc="center", bbox_to_anchor=(0.55, 0.5), title="raised on")
+    figure.legend(loc="outside lower center", ncols=3, title="raised on")
     return figure
