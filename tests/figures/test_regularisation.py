@@ -61,7 +61,7 @@ def test_every_arm_has_a_row_with_its_seeds_and_the_interval_of_their_mean(compa
         assert seeds[row].get_xdata() == pytest.approx(100 * compared.test[arm])
         assert bars[row].get_xdata() == pytest.approx([interval.low, interval.high])
         assert list(bars[row].get_ydata()) == [row, row]
-        assert seeds[row].get_color() == COLOURS["no_norm" if row < 3 else "batch_norm"]
+        assert seeds[row].get_color() == COLOURS["no_norm" if row < 2 else "batch_norm"]
 
 
 def test_open_dots_are_training_losses_and_filled_ones_test_losses(compared):
