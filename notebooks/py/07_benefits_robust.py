@@ -291,8 +291,6 @@ for arm in ("decay", "decay_of_fed", "decay_of_rest"):
     fit, unseen = (getattr(decays, name)[arm].mean() for name in ("train_loss", "test_loss"))
     print(f"{arm:13} rate {decays.best_rate(arm):3}, accuracy {points.estimate:+.1f}", end=" ")
     print(f"[{points.low:+.1f}, {points.high:+.1f}] points, loss: training {fit:.2f}, test {unseen:.2f}")
-fed = claims["decay-before-norm"]
-print(f"{fed.id}: {fed.verdict}, {fed.measured}")
 for rate in (0.1, 0.8):
     k = decays.config.learning_rates.index(rate)
     gain = t_interval(100 * (decays.validation["decay_of_fed"][k] - decays.validation["batch_norm"][k]))
@@ -300,13 +298,14 @@ for rate in (0.1, 0.8):
 takeaway(
     "Decay of weights before a norm is no penalty on the function. At a small rate it helps, since it keeps their "
     "effective rate up; at the rate that suits the network without decay it does not.",
-    fed.verdict == "not supported here" and ratio.verdict == "supported" and gain.estimate < 0.5,
+    ratio.verdict == "supported" and gain.estimate < 0.5,
 )
 
 # %% [markdown]
-# Decay of the weights before a norm does not lower the test loss; the claim failed. With it the network fits its
-# training set far better, at a small rate, and is a little more accurate. That is no regulariser's signature. Decay of
-# the head, gamma and beta has it: training loss up, test loss down. (Its best rate is the largest that was offered.)
+# With these ten seeds, decay of the weights before a norm does not lower the test loss. (That is no claim of the
+# ledger: with other seeds batch norm alone chose another rate, and the order turned round.) With it the network fits
+# its training set far better, at a small rate, and is a little more accurate. That is no regulariser's signature. Decay
+# of the head, gamma and beta has it: training loss up, test loss down. (Its best rate is the largest that was offered.)
 # The last two lines put decay of "fed" beside none at one and the same rate, on validation series: at 0.1 it gains, at
 # 0.8, which suits the network without decay, it does not.
 #

@@ -160,17 +160,6 @@ DECLARATIONS = (
         measure=lambda result: _times_lower_loss("last_dropout", "batch_norm", result),
     ),
     Declaration(
-        id="decay-before-norm",
-        statement="Decay of nothing but the weights before a norm lowers an MLP's test loss (MNIST-1D).",
-        source=f"{THIS_COURSE}, against {LAARHOVEN}",
-        study="weight_decay",
-        chapter=CHAPTER,
-        control=REGULARISERS,
-        unit="times",
-        margin=1.0,
-        measure=lambda result: _times_lower_loss("decay_of_fed", "batch_norm", result),
-    ),
-    Declaration(
         id="decay-effective-rate",
         statement="Weight decay of 0.01 doubles the effective rate of the weights before a norm (MLP, MNIST-1D).",
         source=LAARHOVEN,

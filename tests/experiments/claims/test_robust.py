@@ -61,7 +61,6 @@ MEASURED = {  # regularisers: arms are numbered from 1 in their order
     "smaller-ghosts-better": 20 - 50,
     "noise-costs-fit": 50 - 80,
     "dropout-beside-norm": 3 / 4,
-    "decay-before-norm": 3 / 6,
     "decay-effective-rate": 3 / 6,
 }
 
