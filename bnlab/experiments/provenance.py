@@ -111,8 +111,19 @@ def _imports_of_bnlab(module: str) -> set[str]:
 
 
 def _module_of(dotted: str, package: str) -> str:
-    """The name itself where it is a module, else the module that defines it."""
+    """The name itself where it is a module, else the module that defines it, also where the package only passes it on.
+
+    So a number depends on the layer that a study imports from `bnlab.layers`, and not on all layers there.
+    """
     try:
-        return dotted if importlib.util.find_spec(dotted) else package
+        if importlib.util.find_spec(dotted):
+            return dotted
     except ModuleNotFoundError:
-        return package
+        pass  # the package is a module, which has no modules in it
+    name = dotted.removeprefix(f"{package}.")
+    for node in ast.parse(_source(package)).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bnlab"):
+            for alias in node.names:
+                if name == (alias.asname or alias.name):
+                    return _module_of(f"{node.module}.{alias.name}", str(node.module))
+    return package

@@ -99,6 +99,16 @@ def test_the_digest_does_not_change_with_a_module_that_takes_no_part(package):
     assert digest() == before
 
 
+def test_a_name_that_is_passed_on_stands_for_the_module_that_defines_it(package):
+    (package / "shop.py").write_text("from bnlab.layers import norm as passed\nfrom bnlab.bystander import size\n")
+    (package / "study.py").write_text("from bnlab.shop import passed\n")
+    before = digest()
+    (package / "bystander.py").write_text("size = 2\n")
+    assert digest() == before
+    (package / "layers.py").write_text("norm = 2\n")
+    assert digest() != before
+
+
 def test_a_module_that_does_not_exist_has_no_digest():
     with pytest.raises(ValueError, match=r"expected a module of bnlab, got 'bnlab\.nowhere'"):
         code_digest("bnlab.nowhere")
