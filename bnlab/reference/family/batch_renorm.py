@@ -89,9 +89,9 @@ def batch_renorm_backward(grad_y: Float[np.ndarray, "n c *spatial"], cache: Reno
     """Gradients of batch renorm, with `r` and `d` held constant (Ioffe 2017, section 3, arXiv:1702.03275).
 
     The paper stops the gradient at `r` and `d`, although both are computed from the batch. So the loss sees batch norm
-    with the affine `gamma * r` and `gamma * d + beta`, and these are not the derivatives of `batch_renorm_forward`,
-    where neither limit is reached the true ones would be those of inference. Input is float32 or float64; everything is
-    computed and returned in float64. NaN passes through.
+    with the affine `gamma * r` and `gamma * d + beta`. These are not the derivatives of `batch_renorm_forward`: within
+    the limits those would be inference's, and the gradient would not know that the batch is normalised at all. Input is
+    float32 or float64; everything is computed and returned in float64. NaN passes through.
 
     Args:
         grad_y: gradient of the loss with respect to the output.
