@@ -1,0 +1,36 @@
+"""Sequences of different lengths: from padded to packed, where no padding is left."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+Lengths: TypeAlias = Int[Tensor, " n"] | Sequence[int]
+
+
+def pack(x: Float[Tensor, "n length features"], lengths: Lengths) -> PackedSequence:
+    """The real steps of padded sequences, as torch packs them: step after step, the longest sequence first.
+
+    Args:
+        x: sequences, each with as much padding at its end as brings it to the common length.
+        lengths: how many steps of each are real.
+
+    Raises:
+        ValueError: `lengths` is not one integer from 1 to `length` for each sequence.
+
+    Example:
+        >>> packed = pack(torch.tensor([[[1.0], [2.0], [-9.0]], [[3.0], [4.0], [5.0]]]), lengths=[2, 3])
+        >>> packed.data.ravel(), packed.batch_sizes
+        (tensor([3., 1., 4., 2., 5.]), tensor([2, 2, 1]))
+    """
+    n, length = x.shape[:2]
+    real = torch.as_tensor(lengths).cpu()
+    if real.shape != (n,) or real.is_floating_point() or real.is_complex() or real.dtype == torch.bool:
+        got = f"{real.dtype} of shape {tuple(real.shape)}"
+        raise ValueError(f"expected lengths of shape ({n},), an integer for each sequence, got {got}")
+    if n and not 1 <= int(real.min()) <= int(real.max()) <= length:
+        raise ValueError(f"expected lengths from 1 to {length}, the steps of x, got {real.tolist()}")
+    return pack_padded_sequence(x, real, batch_first=True, enforce_sorted=False)
