@@ -3,6 +3,9 @@
 from bnlab.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from bnlab.layers.frozen import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
 from bnlab.layers.ghost import GhostBatchNorm1d
+from bnlab.layers.group_norm import GroupNorm
+from bnlab.layers.layer_norm import LayerNorm
+from bnlab.layers.rms_norm import RMSNorm
 
 __all__ = [
     "BatchNorm1d",
@@ -12,4 +15,7 @@ __all__ = [
     "FrozenBatchNorm2d",
     "FrozenBatchNorm3d",
     "GhostBatchNorm1d",
+    "GroupNorm",
+    "LayerNorm",
+    "RMSNorm",
 ]
