@@ -7,32 +7,27 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from bnlab.layers.batch_norm import BatchNorm1d
+from bnlab.layers.batch_norm import BatchNorm, BatchNorm1d, BatchNorm2d
 from bnlab.layers.elementary import statistics_dtype
 from bnlab.layers.functional import batch_norm
 
 
-class GhostBatchNorm1d(BatchNorm1d):
-    """Ghost batch norm (Hoffer, Hubara & Soudry 2017, algorithm 1, arXiv:1705.08741).
+class GhostBatchNorm(BatchNorm):
+    """What both modules share: ghost batch norm (Hoffer, Hubara & Soudry 2017, algorithm 1, arXiv:1705.08741).
 
     In training the batch is cut into consecutive ghost batches, and each is normalised by its own statistics. So the
     noise of the statistics is that of a small batch, while the gradient is that of a large one. Output and running
-    statistics are what `BatchNorm1d` gives if it is fed the ghost batches one after another, and
-    `num_batches_tracked` counts ghost batches. Evaluation is that of `BatchNorm1d`.
+    statistics are what batch norm gives if it is fed the ghost batches one after another, and
+    `num_batches_tracked` counts ghost batches. Evaluation is that of batch norm.
 
     Args:
         num_features: channels of the input, at least 1.
         ghost_size: examples of a ghost batch; the batch must be a multiple of it.
-        options: those of `BatchNorm1d`.
+        options: those of `BatchNorm`.
 
     Raises:
         ValueError: at construction, `ghost_size` is below 1; in the forward pass in training, the batch is no multiple
-            of it, or what `BatchNorm1d` refuses. Buffers stay as they were then.
-
-    Example:
-        >>> layer = GhostBatchNorm1d(1, ghost_size=2)
-        >>> layer(torch.tensor([[1.0], [3.0], [10.0], [30.0]])).detach().ravel().round(decimals=4)
-        tensor([-1.,  1., -1.,  1.])
+            of it, or what batch norm refuses. Buffers stay as they were then.
     """
 
     def __init__(self, num_features: int, *, ghost_size: int, **options: Any) -> None:
@@ -42,7 +37,7 @@ class GhostBatchNorm1d(BatchNorm1d):
         self.ghost_size = ghost_size
 
     def extra_repr(self) -> str:
-        """The arguments of `BatchNorm1d`, and the ghost's size."""
+        """The arguments of `BatchNorm`, and the ghost's size."""
         return f"{super().extra_repr()}, ghost_size={self.ghost_size}"
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,3 +82,21 @@ class GhostBatchNorm1d(BatchNorm1d):
         momentum = self.momentum or 0.0
         later = torch.arange(ghosts - 1, -1, -1, dtype=like.dtype, device=like.device)  # ghosts that come after each
         return (1 - momentum) ** ghosts, momentum * (1 - momentum) ** later
+
+
+class GhostBatchNorm1d(GhostBatchNorm, BatchNorm1d):
+    """Ghost batch norm over (n, c) or (n, c, length); see `GhostBatchNorm`.
+
+    >>> layer = GhostBatchNorm1d(1, ghost_size=2)
+    >>> layer(torch.tensor([[1.0], [3.0], [10.0], [30.0]])).detach().ravel().round(decimals=4)
+    tensor([-1.,  1., -1.,  1.])
+    """
+
+
+class GhostBatchNorm2d(GhostBatchNorm, BatchNorm2d):
+    """Ghost batch norm over (n, c, height, width); see `GhostBatchNorm`.
+
+    >>> y = GhostBatchNorm2d(3, ghost_size=4)(torch.randn(8, 3, 5, 5))
+    >>> y.unflatten(0, (2, 4)).mean((1, 3, 4)).abs().max().item() < 1e-6
+    True
+    """
