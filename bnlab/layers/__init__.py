@@ -3,11 +3,14 @@
 from bnlab.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from bnlab.layers.batch_renorm import BatchRenorm1d, BatchRenorm2d
 from bnlab.layers.dynamic import Derf, DyT
+from bnlab.layers.filter_response_norm import FilterResponseNorm2d
 from bnlab.layers.frozen import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
 from bnlab.layers.ghost import GhostBatchNorm1d, GhostBatchNorm2d
 from bnlab.layers.group_norm import GroupNorm
+from bnlab.layers.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from bnlab.layers.layer_norm import LayerNorm
 from bnlab.layers.rms_norm import RMSNorm
+from bnlab.layers.weight_standardised import WeightStandardisedConv2d
 
 __all__ = [
     "BatchNorm1d",
@@ -17,12 +20,17 @@ __all__ = [
     "BatchRenorm2d",
     "Derf",
     "DyT",
+    "FilterResponseNorm2d",
     "FrozenBatchNorm1d",
     "FrozenBatchNorm2d",
     "FrozenBatchNorm3d",
     "GhostBatchNorm1d",
     "GhostBatchNorm2d",
     "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "LayerNorm",
     "RMSNorm",
+    "WeightStandardisedConv2d",
 ]

@@ -24,7 +24,7 @@ def rescale(x: Float[Tensor, "*shape"], axes: Sequence[int], eps: float) -> Floa
     E[x]^2` suffers where the mean is large.
 
     Raises:
-        ValueError: `eps` is negative. Of a constant without `eps` 0 / 0 is made, as in `torch.nn`.
+        ValueError: `eps` is negative. With 0, zeros alone become 0 / 0, which is NaN.
 
     Example:
         >>> rescale(torch.tensor([[3.0, -4.0, 0.0, 0.0]]), axes=[1], eps=0.0)
