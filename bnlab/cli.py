@@ -48,6 +48,14 @@ def claims_list(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's way 
     _console().print(table)
 
 
+@claims.command("show")
+def claims_show(ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Which claims.")]) -> None:
+    """Print all that the ledger says of a claim: sentence, effect, control, source."""
+    with _one_line():
+        for claim in [ledger()[id] for id in ids]:  # noqa: A001 - that is what it is called everywhere
+            _console().print(claim)
+
+
 @claims.command("run")
 def claims_run(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which claims; all if none.")] = None,
@@ -93,7 +101,7 @@ def _run_claim(declaration: Declaration, seed: int, done: list[Claim], console: 
 def _result_of(name: str, seed: int) -> Result:
     """A study's result, computed once for all the claims that rest on it."""
     study = study_of(name)
-    return study.run(study.config(seeds=seeds_from(seed, len(study.config().seeds))))
+    return study.run(study.config_of_run(seed))
 
 
 @studies.command("list")
@@ -114,7 +122,7 @@ def studies_run(
     seeds: Annotated[int | None, typer.Option("--seeds", help="How many seeds.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="A file to write: .json or .npz.")] = None,
 ) -> None:
-    """Run a study, with other settings if you like, and print each of its numbers, averaged over the last axis."""
+    """Run a study, with other settings if you like, and print its numbers, averaged over the last axis (seeds)."""
     with _one_line():
         runtime.set_threads()
         study = study_of(name)
@@ -124,7 +132,8 @@ def studies_run(
             raise ValueError(f"--save: expected a .json or .npz file in a folder that exists, got {save}")
         result = study.run(config)
     for title, array in result.numbers().items():
-        print(f"{title} {array.shape}, mean over the last axis:")  # noqa: T201 - a command prints
+        axes = [f"{size} {axis}" for axis, size in zip(result.axes(title), array.shape, strict=True)]
+        print(f"{title} ({' x '.join(axes)}), mean over the {result.axes(title)[-1]}:")  # noqa: T201 - a command prints
         print(np.array2string(array.mean(axis=-1), precision=3, suppress_small=True))  # noqa: T201 - as above
     if save is not None:
         result.save(save)

@@ -38,6 +38,14 @@ def test_the_ledger_is_printed_as_json():
     assert [claim["id"] for claim in json.loads(done.stdout)] == [claim.id for claim in ledger()]
 
 
+def test_a_claim_is_shown_with_all_that_the_ledger_says():
+    done = run("claims", "show", CHEAP)
+    said = " ".join(done.stdout.split())
+    assert said == repr(ledger()[CHEAP])
+    assert "Control:" in said
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
 def test_a_claim_is_run_from_another_seed():
     done = run("claims", "run", CHEAP, "--seed", "4")
     assert (done.returncode, done.stderr) == (0, "")
@@ -67,6 +75,11 @@ def test_a_verdict_that_differs_gives_exit_status_1():
     ("arguments", "message"),
     [
         (["claims", "run", "nothing"], r"expected the id of a claim \(.*\), got 'nothing'"),
+        (["claims", "show", "ghost-loss"], r"expected the id of a claim, such as ghosts-loss, got 'ghost-loss'"),
+        (
+            ["studies", "run", "learning_rate_tolerance", "--set", "batchsize=9"],
+            r"expected the name of a setting, such as batch_size, got 'batchsize'",
+        ),
         (["claims", "run", "--seed", "-1"], r"seed: expected at least 0, got -1"),
         (["claims", "run", "--seed", "99999999999999999999"], r"seed: expected at most 1000000000, got 9{20}"),
         (["studies", "run", "nothing"], r"expected the name of a study \(.*\), got 'nothing'"),
@@ -101,7 +114,7 @@ def test_a_study_is_run_with_other_settings_and_saved(tmp_path):
         "studies", "run", "learning_rate_tolerance", *settings, "--seeds", "2", "--seed", "7", "--save", str(file)
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "validation/no_norm (2, 2), mean over the last axis:" in done.stdout
+    assert "validation/no_norm (2 rates x 2 seeds), mean over the seeds:" in done.stdout
     config = json.loads(file.read_text())["config"]
     assert config["seeds"] == [7000, 7001]
     assert (config["learning_rates"], config["depth"], config["width"], config["steps"]) == ([0.1, 1.0], 2, 8, 3)

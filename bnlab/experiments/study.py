@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 import numpy as np
 
 from bnlab.experiments.data import DATASETS
+from bnlab.experiments.names import unknown
 from bnlab.experiments.provenance import Provenance
 
 Array = np.ndarray[Any, Any]
@@ -59,8 +60,10 @@ class Settings:
         settings: dict[str, Any] = {}
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
-            if not equals or name not in known:
+            if not equals:
                 raise ValueError(f"expected name=value with a name of {', '.join(known)}, got {assignment!r}")
+            if name not in known:
+                raise unknown("the name of a setting", name, known)
             settings[name] = _value(name, text, hints[name])
         return settings
 
@@ -142,6 +145,12 @@ class Result:
             elif one.name not in {"config", "provenance"}:
                 flat[one.name] = value
         return flat
+
+    def axes(self, name: str) -> tuple[str, ...]:
+        """What the axes of one of `numbers` are, from the field's annotation, such as ("rates", "seeds")."""
+        kind = get_type_hints(type(self))[name.partition("/")[0]]
+        array = get_args(kind)[1] if get_origin(kind) is dict else kind
+        return tuple(array.dim_str.split())
 
 
 def _value(name: str, text: str, kind: Any) -> Any:

@@ -78,7 +78,7 @@ def test_settings_are_read_from_text_by_their_kind():
     [
         ("steps=1.5", r"^steps: expected a whole number, got '1\.5'$"),
         ("rates=0.1,fast", r"^rates: expected a number, got 'fast'$"),
-        ("pace=1", r"^expected name=value with a name of seeds, dataset, rates, decay, steps, got 'pace=1'$"),
+        ("pace=1", r"^expected the name of a setting \(seeds, dataset, rates, decay, steps\), got 'pace'$"),
         ("steps", r"^expected name=value with a name of .*, got 'steps'$"),
     ],
 )

@@ -3,6 +3,7 @@
 from bnlab.experiments.claims import faster, purpose, robust
 from bnlab.experiments.claims.claim import Claim, Declaration
 from bnlab.experiments.claims.ledger import Ledger, ledger, to_json
+from bnlab.experiments.names import unknown
 from bnlab.experiments.studies import study_of
 
 __all__ = ["DECLARATIONS", "Claim", "Declaration", "Ledger", "declaration_of", "from_stored", "ledger", "to_json"]
@@ -17,7 +18,7 @@ def declaration_of(id: str) -> Declaration:  # noqa: A002 - that is what it is c
         ValueError: there is none.
     """
     if id not in DECLARATIONS:
-        raise ValueError(f"expected the id of a claim ({', '.join(DECLARATIONS)}), got {id!r}")
+        raise unknown("the id of a claim", id, DECLARATIONS)
     return DECLARATIONS[id]
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from jaxtyping import Float
 
 from bnlab.experiments.intervals import Interval, Verdict, ratio_interval, sign_interval, t_interval
-from bnlab.experiments.studies import study_of
-from bnlab.experiments.study import seeds_from
 
 LEAST_SEEDS = 5
 LEAST_SEEDS_OF_A_HEADLINE = 10
@@ -150,11 +148,6 @@ class Declaration:
             values=tuple(float(value) for value in values),
             test_error=test_error,
         )
-
-    def run(self, seed: int) -> Claim:
-        """The claim from seeds of its own, those of the run of this number; see `seeds_from`."""
-        study = study_of(self.study)
-        return self.judge(study.run(study.config(seeds=seeds_from(seed, len(study.config().seeds)))))
 
     def _interval(self, values: Float[np.ndarray, " seeds"]) -> Interval:
         if self.exact:

@@ -80,7 +80,7 @@ DECLARATIONS = (
         control=SAME,
         unit="times",
         margin=3.0,
-        measure=lambda result: _times_larger_rate(0.3, result),
+        measure=lambda result: _times_larger_rate(0.2, result),
         exact=True,
         headline=True,
     ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bnlab.experiments.claims.claim import Claim, number
+from bnlab.experiments.names import unknown
 
 FILE = Path(__file__).parents[1] / "results" / "ledger.json"
 
@@ -32,7 +33,7 @@ class Ledger:
         for claim in self.claims:
             if claim.id == id:
                 return claim
-        raise ValueError(f"expected the id of a claim ({', '.join(claim.id for claim in self.claims)}), got {id!r}")
+        raise unknown("the id of a claim", id, (claim.id for claim in self.claims))
 
     def of(self, chapter: str) -> "Ledger":
         """The claims of one chapter, by its two digits or its stem.

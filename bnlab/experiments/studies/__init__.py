@@ -5,8 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bnlab.experiments.names import unknown
 from bnlab.experiments.provenance import code_digest
-from bnlab.experiments.study import Result, Settings
+from bnlab.experiments.study import Result, Settings, seeds_from
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -34,6 +35,10 @@ class Study:
         """The study's settings, with further changes."""
         made: Settings = import_module(self.path).Config(**dict(self.changes) | changes)
         return made
+
+    def config_of_run(self, number: int) -> Settings:
+        """The study's settings, with the seeds of the run of this number; see `seeds_from`."""
+        return self.config(seeds=seeds_from(number, len(self.config().seeds)))
 
     def run(self, config: Settings) -> Result:
         """Computes the study anew."""
@@ -94,7 +99,7 @@ def study_of(name: str) -> Study:
         ValueError: there is none.
     """
     if name not in STUDIES:
-        raise ValueError(f"expected the name of a study ({', '.join(STUDIES)}), got {name!r}")
+        raise unknown("the name of a study", name, STUDIES)
     return STUDIES[name]
 
 

@@ -25,12 +25,22 @@ def test_a_stored_result_is_of_the_settings_and_the_code_as_they_are(name):
     assert study_of(name).is_current(), f"run `make studies`: {name} was computed by other settings or code"
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_axis_of_a_number_has_a_name(name):
+    stored = study_of(name).stored()
+    for title, array in stored.numbers().items():
+        sizes = dict(zip(stored.axes(title), array.shape, strict=True))
+        assert sizes.get("seeds", len(stored.config.seeds)) == len(stored.config.seeds), title
+
+
 def test_every_stored_result_is_of_a_study():
     assert {path.stem for path in RESULTS.glob("*.json")} == {*STUDIES, "ledger"}
 
 
 def test_a_cheap_claim_comes_out_again_from_other_seeds():
-    claim = declaration_of("signal-survives-half-start").run(seed=3)
+    declaration = declaration_of("signal-survives-half-start")
+    study = study_of(declaration.study)
+    claim = declaration.judge(study.run(study.config_of_run(3)))
     stored = ledger()[claim.id]
     assert claim.verdict == stored.verdict
     assert claim.values != stored.values
