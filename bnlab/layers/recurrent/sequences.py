@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 Lengths: TypeAlias = Int[Tensor, " n"] | Sequence[int]
 
 
@@ -19,18 +20,32 @@ def pack(x: Float[Tensor, "n length features"], lengths: Lengths) -> PackedSeque
         lengths: how many steps of each are real.
 
     Raises:
-        ValueError: `lengths` is not one integer from 1 to `length` for each sequence.
+        ValueError: `lengths` are not one integer from 1 to `length` for each sequence.
 
     Example:
         >>> packed = pack(torch.tensor([[[1.0], [2.0], [-9.0]], [[3.0], [4.0], [5.0]]]), lengths=[2, 3])
         >>> packed.data.ravel(), packed.batch_sizes
         (tensor([3., 1., 4., 2., 5.]), tensor([2, 2, 1]))
     """
+    return pack_padded_sequence(x, checked_lengths(x, lengths), batch_first=True, enforce_sorted=False)
+
+
+def checked_lengths(x: Float[Tensor, "n length features"], lengths: Lengths) -> Int[Tensor, " n"]:
+    """The lengths as a tensor on the CPU.
+
+    Raises:
+        ValueError: they are not one integer from 1 to `length` for each sequence.
+
+    Example:
+        >>> checked_lengths(torch.zeros(2, 3, 1), [2, 4])
+        Traceback (most recent call last):
+        ValueError: expected lengths from 1 to 3, the steps of x, got [2, 4]
+    """
     n, length = x.shape[:2]
     real = torch.as_tensor(lengths).cpu()
-    if real.shape != (n,) or real.is_floating_point() or real.is_complex() or real.dtype == torch.bool:
+    if real.shape != (n,) or (n and real.dtype not in INTEGERS):
         got = f"{real.dtype} of shape {tuple(real.shape)}"
         raise ValueError(f"expected lengths of shape ({n},), an integer for each sequence, got {got}")
     if n and not 1 <= int(real.min()) <= int(real.max()) <= length:
         raise ValueError(f"expected lengths from 1 to {length}, the steps of x, got {real.tolist()}")
-    return pack_padded_sequence(x, real, batch_first=True, enforce_sorted=False)
+    return real.long()

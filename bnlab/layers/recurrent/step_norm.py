@@ -155,7 +155,7 @@ class Steps:
         """The values of all steps, one after another, normalised; at once where all steps have as many."""
         if len(set(self.sizes)) > 1:
             return [self.normalise(at, step, plus=plus) for step, at in enumerate(torch.split(x, self.sizes))]
-        steps = x.reshape(len(self.sizes), self.sizes[0], -1)
+        steps = x.reshape(len(self.sizes), self.sizes[0], x.shape[1])
         return list(self._normalise(steps, slice(None), plus).unbind())
 
     def finish(self) -> None:
