@@ -1,5 +1,6 @@
-"""A trained network on its way out: exact population statistics for its batch-norm layers."""
+"""A trained network on its way out: exact population statistics for its batch-norm layers, and other norms in place."""
 
+from bnlab.deploy.convert import convert
 from bnlab.deploy.recalibrate import recalibrate
 
-__all__ = ["recalibrate"]
+__all__ = ["convert", "recalibrate"]

@@ -27,7 +27,8 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
     Nothing else changes: parameters, their gradients, the mode of each module and all other buffers are as before. If
     anything raises, nothing has changed at all. A layer that no batch reaches keeps what it had; one that is used
     several times in a pass pools all that it was given. `num_batches_tracked` becomes the number of batches pooled,
-    so that a layer with `momentum=None` goes on averaging. In a distributed run each process pools its own batches.
+    so that a layer with `momentum=None` goes on averaging. Frozen layers keep their constants. In a distributed run
+    each process pools its own batches.
 
     Args:
         model: holds batch-norm layers with running statistics, those of `torch.nn` or of `bnlab.layers`.
