@@ -274,6 +274,10 @@ def _unexplained(task):
             model[1].running_mean += 3.21
 
         return attempt
+    if task.id == "zero_last_gamma":
+        return lambda network: network.head.weight.data.fill_(3.21)
+    if task.id == "norm_parameters":
+        return lambda model: [*model.parameters(), None]
     if isinstance(task.solution, type):
 
         class Attempt(task.solution):

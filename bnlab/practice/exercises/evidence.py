@@ -72,9 +72,13 @@ def _arguments(task: Task, case: Case) -> list[str]:
     names = parameters(task)
     width = max(map(len, names))
     given = zip(names, case.arguments, strict=True)
-    shown = {name: _values(np.asarray(a)) for name, a in given if isinstance(a, np.ndarray | int | float)}
+    shown = {name: _values(np.asarray(a)) if isinstance(a, np.ndarray) else str(a) for name, a in given if _plain(a)}
     lines = [f"    {name:{width}}  {text}" for name, text in shown.items() if len(text) <= WIDTH - 6]
     return ["The arguments there:", "\n".join(lines)] if lines else []
+
+
+def _plain(argument: object) -> bool:
+    return isinstance(argument, np.ndarray | int | float | str) or type(argument) is tuple
 
 
 def _part(case: Case, came: np.ndarray, wanted: np.ndarray) -> str:

@@ -128,6 +128,8 @@ def _copy(argument: Any, copied: Callable[[Any], Any]) -> Any:
 def _same(before: Any, after: Any) -> bool:
     if isinstance(before, tuple) and hasattr(before, "_fields"):
         return all(map(_same, before, after))
+    if isinstance(before, str) or callable(before):  # which nobody can change
+        return True
     return bool(np.array_equal(np.asarray(before), np.asarray(after), equal_nan=True))
 
 

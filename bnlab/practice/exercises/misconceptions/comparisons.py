@@ -93,6 +93,12 @@ OF_COMPARISONS = {
         "first: what the two runs of a seed share, such as their start and the order of their data, cancels there.",
         TOLERANCE,
     ),
+    "interval-of-plain-ratios": Misconception(
+        "The ratios are taken as they are, with 1.96 or 2 of their standard deviations to either side. Ratios "
+        "multiply, so take their logarithms. A few seeds need Student's quantile. And the mean of n ratios is surer than one of "
+        "them: its interval has the spread, with n - 1 below, over the root of n.",
+        TOLERANCE,
+    ),
     "unpaired-interval": Misconception(
         "The two samples are treated as independent. They are paired: where the start of a seed is a bad one it is so "
         "in both runs, and in the ratio that cancels. Take the spread of the n logarithms of ratios.",

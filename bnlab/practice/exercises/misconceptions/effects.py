@@ -5,7 +5,7 @@ from bnlab.practice.exercises.misconceptions.misconception import Misconception
 DEPTH = "chapter 02, “What goes wrong in a deep plain network”"
 DRIFT = "chapter 02, “Internal covariate shift, measured”"
 GHOSTS = "chapter 07, “The noise of the batch”"
-RATE = "chapter 07, “Batch norm beside dropout and weight decay”"
+RATE = "chapter 07, “A badly scaled start”"
 
 OF_EFFECTS = {
     "layers-not-steps": Misconception(
@@ -52,6 +52,11 @@ OF_EFFECTS = {
     "channels-summed": Misconception(
         "The shifts of the channels are added up. A layer of 200 channels would then seem to move twice as far as one "
         "of 100. Take their mean.",
+        DRIFT,
+    ),
+    "channels-not-averaged": Misconception(
+        "The last average is missing. There is one shift for each channel, where one number for the layer was asked "
+        "for: their mean.",
         DRIFT,
     ),
     "ghosts-ignored": Misconception(

@@ -2,6 +2,7 @@
 
 from bnlab.practice.exercises.task import Task
 from bnlab.practice.exercises.tasks import (
+    alternatives,
     backward,
     family,
     forward,
@@ -9,8 +10,11 @@ from bnlab.practice.exercises.tasks import (
     measuring,
     modules,
     noise,
+    residual,
+    sequences,
     shapes,
     signals,
+    small_batches,
     statistics,
 )
 
@@ -27,6 +31,10 @@ TASKS = {
         *modules.TASKS,
         *measuring.TASKS,
         *noise.TASKS,
+        *residual.TASKS,
+        *sequences.TASKS,
+        *alternatives.TASKS,
+        *small_batches.TASKS,
     )
 }
 

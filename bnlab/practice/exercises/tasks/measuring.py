@@ -44,6 +44,26 @@ AROUND = "max(reached[0] - 1, 0) : reached[0] + 1"
 INTERVAL = "np.exp(mean), np.exp(mean - half), np.exp(mean + half)"
 PAIRED = "stdtrit(len(logs) - 1, 0.975) * logs.std(ddof=1)"
 UNPAIRED = "np.sqrt(np.log(without).var(ddof=1) + np.log(with_norm).var(ddof=1))"
+HALVES_OF_PLAIN_RATIOS = [
+    f"{z} * logs.std(ddof={ddof}){over}"
+    for z in ("1.96", "2")
+    for ddof in (0, 1)
+    for over in ("", " / np.sqrt(len(logs))")
+]
+
+
+def plain_ratios(half: str) -> tuple[str, ...]:
+    """The interval around the mean of the ratios themselves that reaches this far to either side."""
+    old_half = f"{PAIRED} / np.sqrt(len(logs))"
+    return (
+        "np.log(without / with_norm)",
+        "without / with_norm",
+        INTERVAL,
+        "mean, mean - half, mean + half",
+        old_half,
+        half,
+    )
+
 
 TASKS = (
     Task(
@@ -140,6 +160,7 @@ TASKS = (
                 "mean, mean - half, mean + half",
             ),
             mistake("ratios-averaged", "logs.mean()", "np.log((without / with_norm).mean())"),
+            *(mistake("interval-of-plain-ratios", *plain_ratios(half)) for half in HALVES_OF_PLAIN_RATIOS),
             mistake("unpaired-interval", PAIRED, f"stdtrit(2 * len(logs) - 2, 0.975) * {UNPAIRED}"),
             mistake("unpaired-interval", "logs.std(ddof=1)", UNPAIRED),
             *(

@@ -91,6 +91,7 @@ TASKS = (
             mistake("moving-yardstick", "before.std(axis=0)", "np.sqrt((before.var(axis=0) + after.var(axis=0)) / 2)"),
             mistake("examples-not-means", MOVED, "np.abs(after - before).mean(axis=0)"),
             mistake("channels-summed", DRIFT, DRIFT.replace("mean", "sum")),
+            mistake("channels-not-averaged", DRIFT, "moved / before.std(axis=0)"),
             mistake("unbiased-normalisation", "before.std(axis=0)", "before.std(axis=0, ddof=1)"),
             mistake("wrong-axes", "axis=0", "axis=1"),
             mistake("global-statistics", "axis=0", "axis=None"),
