@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from jaxtyping import Float
 
 from bnlab.experiments.claims.claim import Declaration, Measured, gain_in_points
 from bnlab.experiments.studies.convergence import Result as StepsResult
@@ -25,7 +26,7 @@ VALIDATION_IMAGES, TEST_SERIES = 360, 1000
 
 
 def _times_larger_rate(accuracy: float, result: RateResult) -> Measured:
-    return Measured(result.largest_rates("batch_norm", accuracy) / result.largest_rates("no_norm", accuracy))
+    return _times(result.largest_rates("batch_norm", accuracy), result.largest_rates("no_norm", accuracy))
 
 
 def _ahead_at_the_smallest_rate(result: RateResult) -> Measured:
@@ -54,7 +55,13 @@ def _fewer_steps_at_the_plain_arms_best_rate(result: StepsResult) -> Measured:
 
 def _beside(group: str, others: tuple[str, ...], result: GroupResult) -> Measured:
     limit = np.max([result.largest_rates(other, 0.8) for other in others], axis=0)
-    return Measured(result.largest_rates(group, 0.8) / limit)
+    return _times(result.largest_rates(group, 0.8), limit)
+
+
+def _times(rates: Float[np.ndarray, " seeds"], others: Float[np.ndarray, " seeds"]) -> Measured:
+    """One limit over another. A limit of 0 lies below the grid, and an infinite one beyond it: two such are equal."""
+    alike = rates == others
+    return Measured(np.divide(rates, others, out=np.where(alike, 1.0, np.inf), where=~alike & (others > 0)))
 
 
 DECLARATIONS = (

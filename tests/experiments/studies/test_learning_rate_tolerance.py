@@ -50,8 +50,7 @@ def test_arms_with_the_same_norm_give_the_same_numbers(monkeypatch):
 def test_the_largest_rate_is_that_of_each_seed():
     result = made_up((0.1, 1.0, 10.0), np.array([[0.95, 0.91], [0.97, 0.2], [0.1, 0.1]]))
     assert result.largest_rates("no_norm", 0.9).tolist() == [1.0, 0.1]
-    with pytest.raises(ValueError, match=r"each seed of 'no_norm' to reach 0\.93 at some rate, got one that does not"):
-        result.largest_rates("no_norm", 0.93)
+    assert result.largest_rates("no_norm", 0.93).tolist() == [1.0, 0.0]  # the second reaches it nowhere
 
 
 def test_the_best_rate_is_the_one_with_the_highest_median_in_validation():
