@@ -1,6 +1,6 @@
 """Figures of the course: each function takes numbers and returns a matplotlib Figure; no pyplot."""
 
-from bnlab.figures.axes import averaged_blocks
+from bnlab.figures.axes import averaged_blocks, family_blocks
 from bnlab.figures.calibration import calibration_curve
 from bnlab.figures.convergence import steps_and_seconds, steps_by_rate
 from bnlab.figures.curves import accuracy_by_step
@@ -26,6 +26,7 @@ __all__ = [
     "effective_rates",
     "epsilon_placement",
     "evaluation_by_momentum",
+    "family_blocks",
     "finite_difference_errors",
     "gradient_on_the_circle",
     "input_quantiles",
