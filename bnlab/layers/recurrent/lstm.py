@@ -1,6 +1,5 @@
 """An LSTM that is batch-normalised at every step."""
 
-import math
 from typing import Any, TypeAlias
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from bnlab.layers.recurrent.sequences import Lengths, pack
+from bnlab.layers.recurrent.sequences import Lengths, check_sequences, pack
 from bnlab.layers.recurrent.step_norm import StepNorm
 
 State: TypeAlias = tuple[Float[Tensor, "1 n hidden"], Float[Tensor, "1 n hidden"]]
@@ -37,6 +36,10 @@ class BatchNormLSTM(nn.Module):
     among themselves, and a sequence's final state is that of its last real step. In training, a step at which a single
     sequence still runs has no variance; it is normalised as in evaluation, by the running statistics as they were
     before the batch, and moves none.
+
+    **Inputs that do not vary.** Where all sequences begin alike, as images do whose first pixels are all black, states
+    have no variance and gradients grow by up to `1 / sqrt(eps)` a step. The paper's remedy is noise in the first state:
+    `state=(torch.randn(1, n, hidden_size), torch.zeros(1, n, hidden_size))`.
 
     **Running statistics.** The first `max_length` steps have their own. A step for which there are none yet, because no
     batch was as long, is served in evaluation by the last step that has some. The last slot serves step `max_length`
@@ -92,8 +95,6 @@ class BatchNormLSTM(nn.Module):
                 raise ValueError(f"expected {name} of at least 1, got {size}")
         if norm not in NORMS:
             raise ValueError(f"expected norm {' or '.join(map(repr, NORMS))}, got {norm!r}")
-        if not (math.isfinite(eps) and eps > 0):
-            raise ValueError(f"expected eps above 0 and finite, got {eps}")
         self.input_size, self.hidden_size, self.max_length = input_size, hidden_size, max_length
         self.norm, self.orthogonal = norm, orthogonal
         place: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -140,11 +141,11 @@ class BatchNormLSTM(nn.Module):
         Returns:
             h at every step, of the form of `x` and 0 at padding, and the state (h, c) after each sequence's last step.
         """
+        check_sequences(self, x, self.input_size, [] if lengths is None else ["lengths"])
         if isinstance(x, PackedSequence):
-            if lengths is not None:
-                raise ValueError("expected no lengths beside packed sequences, which have their own, got some")
             return self._run_packed(x, state)
-        self._check_padded(x)
+        if x.shape[1] == 0:
+            raise ValueError(f"expected sequences of at least one step, got x of shape {tuple(x.shape)}")
         if lengths is not None and len(x):
             output, state = self._run_packed(pack(x, lengths), state)
             return pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0], state
@@ -153,7 +154,6 @@ class BatchNormLSTM(nn.Module):
         return torch.stack(outputs, 1), state
 
     def _run_packed(self, x: PackedSequence, state: State | None) -> tuple[PackedSequence, State]:
-        self._check_packed(x.data)
         sizes = x.batch_sizes.tolist()
         h, c = self._start(state, x.data, sizes[0])
         if x.sorted_indices is not None:
@@ -197,25 +197,13 @@ class BatchNormLSTM(nn.Module):
             zeros = like.new_zeros(n, self.hidden_size)
             return zeros, zeros
         expected = (1, n, self.hidden_size)
-        if len(state) != 2 or any(part.shape != expected for part in state):
-            got = ", ".join(str(tuple(part.shape)) for part in state)
+        if isinstance(state, Tensor) or len(state) != 2 or any(part.shape != expected for part in state):
+            parts = [state] if isinstance(state, Tensor) else state
+            got = ("a tensor of shape " if isinstance(state, Tensor) else "") + ", ".join(map(_shape, parts))
             raise ValueError(f"expected state (h, c), each of shape {expected}, got {got}")
         h, c = state
         return h[0], c[0]
 
-    def _check_padded(self, x: Tensor) -> None:
-        if x.ndim != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
-            expected = f"(n, length, features) with at least one step and features = {self.input_size}"
-            raise ValueError(f"BatchNormLSTM expected x of shape {expected}, got {tuple(x.shape)}")
-        _check_floating(x)
 
-    def _check_packed(self, x: Tensor) -> None:
-        if x.ndim != 2 or x.shape[1] != self.input_size:
-            expected = f"(steps, features) with features = {self.input_size}"
-            raise ValueError(f"BatchNormLSTM expected packed x with data of shape {expected}, got {tuple(x.shape)}")
-        _check_floating(x)
-
-
-def _check_floating(x: Tensor) -> None:
-    if not x.is_floating_point():
-        raise ValueError(f"expected x of a floating-point dtype, got {x.dtype}")
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))

@@ -3,13 +3,13 @@
 from typing import overload
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from bnlab.layers.batch_norm import BatchNorm1d
 from bnlab.layers.elementary import normalise_by, statistics_dtype
-from bnlab.layers.recurrent.sequences import Lengths, checked_lengths
+from bnlab.layers.recurrent.sequences import Lengths, check_sequences, checked_lengths
 from bnlab.layers.steps import scale_and_shift
 
 
@@ -57,50 +57,54 @@ class SequenceBatchNorm1d(BatchNorm1d):
             ValueError: shapes, dtypes, lengths or mask do not fit, or there is a single real step in training, which
                 has no variance. Buffers stay as they were then.
         """
-        told = [name for name, value in (("lengths", lengths), ("mask", mask)) if value is not None]
-        if isinstance(x, PackedSequence):
-            if told:
-                raise ValueError(f"expected packed sequences, which know their lengths, alone, got {told[0]} as well")
-            return x._replace(data=super().forward(x.data))
-        self._check_padded(x)
+        told = {name: value for name, value in (("lengths", lengths), ("mask", mask)) if value is not None}
+        check_sequences(self, x, self.num_features, told)
         if len(told) == 2:
             raise ValueError("expected lengths or mask, got both")
+        if isinstance(x, PackedSequence):
+            return x._replace(data=self._rows(x.data))
         if lengths is not None:
-            mask = self._mask_of(x, lengths)
-        if mask is not None:
-            return self._masked(x, mask)
-        return super().forward(x.flatten(0, 1)).reshape(x.shape)
+            real = checked_lengths(x, lengths)
+            self._check_count(int(real.sum()))
+            mask = torch.arange(x.shape[1], device=x.device) < real.to(x.device)[:, None]
+        return self._rows(x.flatten(0, 1)).reshape(x.shape) if mask is None else self._masked(x, mask)
 
-    def _mask_of(self, x: Tensor, lengths: Lengths) -> Bool[Tensor, "n length"]:
-        real = checked_lengths(x, lengths)
-        if (self.training or self.running_mean is None) and int(real.sum()) == 1:
-            raise ValueError("expected more than one real step in training, got lengths [1]")
-        return torch.arange(x.shape[1], device=x.device) < real.to(x.device)[:, None]
+    def _rows(self, rows: Float[Tensor, "steps c"]) -> Float[Tensor, "steps c"]:
+        self._check_count(len(rows))
+        return super().forward(rows)
+
+    def _check_count(self, steps: int) -> None:
+        if steps == 1 and (self.training or self.running_mean is None):
+            raise ValueError("expected more than one real step in training, got 1, which has no variance")
 
     def _masked(self, x: Float[Tensor, "n length c"], mask: Bool[Tensor, "n length"]) -> Float[Tensor, "n length c"]:
         if mask.shape != x.shape[:2] or mask.dtype != torch.bool:
             got = f"{mask.dtype} of shape {tuple(mask.shape)}"
             raise ValueError(f"expected mask of booleans of shape {tuple(x.shape[:2])}, got {got}")
-        if self.running_mean is None or self.running_var is None or self.training:
-            return self._masked_by_batch(x, ~mask[..., None])
-        flat = normalise_by(x.flatten(0, 1), self.running_mean, self.running_var, self.weight, self.bias, self.eps)
-        return flat.reshape(x.shape).masked_fill(~mask[..., None], 0)
+        padding = ~mask[..., None]
+        real = x.masked_fill(padding, 0)  # so that no NaN meets a gradient, not even times 0
+        if self.training or self.running_mean is None or self.running_var is None:
+            y = self._masked_by_batch(real, padding)
+        else:
+            y = normalise_by(real.flatten(0, 1), self.running_mean, self.running_var, self.weight, self.bias, self.eps)
+        return y.reshape(x.shape).masked_fill(padding, 0)
 
-    def _masked_by_batch(self, x: Tensor, padding: Bool[Tensor, "n length 1"]) -> Tensor:
+    def _masked_by_batch(
+        self, x: Float[Tensor, "n length c"], padding: Bool[Tensor, "n length 1"]
+    ) -> Float[Tensor, "n length c"]:
         if self.eps <= 0:
             raise ValueError(f"expected eps above 0 in training, got {self.eps}")
-        wide = x.masked_fill(padding, 0).to(statistics_dtype(x.dtype))
-        count = (~padding).sum()
+        wide = x.to(statistics_dtype(x.dtype))
+        count = (~padding).sum().to(wide.dtype)  # two integers would make a quotient of float32
         mean = wide.sum((0, 1)) / count.clamp(min=1)
         centred = (wide - mean).masked_fill(padding, 0)
         var = centred.square().sum((0, 1)) / count.clamp(min=1)
         if self.training and self.track_running_stats:
             self._move(mean, var, count)
-        y = scale_and_shift(centred * torch.rsqrt(var + self.eps), self.weight, self.bias)
-        return y.masked_fill(padding, 0).to(x.dtype)
+        return scale_and_shift(centred * torch.rsqrt(var + self.eps), self.weight, self.bias).to(x.dtype)
 
     @torch.no_grad()
-    def _move(self, mean: Float[Tensor, " c"], var: Float[Tensor, " c"], count: Int[Tensor, ""]) -> None:
+    def _move(self, mean: Float[Tensor, " c"], var: Float[Tensor, " c"], count: Float[Tensor, ""]) -> None:
         """Move the running statistics towards a batch's, unless there are too few steps for a variance."""
         enough, weight = count > 1, self._weight_of_new_batch()
         unbiased_var = var * (count / (count - 1).clamp(min=1))
@@ -110,10 +114,3 @@ class SequenceBatchNorm1d(BatchNorm1d):
                 running.copy_(torch.where(enough, moved, running.to(found.dtype)))
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(enough.long())
-
-    def _check_padded(self, x: Tensor) -> None:
-        if x.ndim != 3 or x.shape[2] != self.num_features:
-            expected = f"(n, length, features) with features = {self.num_features}"
-            raise ValueError(f"SequenceBatchNorm1d expected x of shape {expected}, got {tuple(x.shape)}")
-        if not x.is_floating_point():
-            raise ValueError(f"expected x of a floating-point dtype, got {x.dtype}")

@@ -1,11 +1,11 @@
 """Sequences of different lengths: from padded to packed, where no padding is left."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -49,3 +49,27 @@ def checked_lengths(x: Float[Tensor, "n length features"], lengths: Lengths) -> 
     if n and not 1 <= int(real.min()) <= int(real.max()) <= length:
         raise ValueError(f"expected lengths from 1 to {length}, the steps of x, got {real.tolist()}")
     return real.long()
+
+
+def check_sequences(layer: nn.Module, x: Tensor | PackedSequence, features: int, told: Collection[str]) -> None:
+    """Refuse what is no batch of sequences with so many features, and packed ones beside which padding was `told` of.
+
+    Raises:
+        ValueError: what the layer expected, and what came.
+
+    Example:
+        >>> check_sequences(nn.Identity(), torch.zeros(5, 3), features=3, told=[])
+        Traceback (most recent call last):
+        ValueError: Identity expected x of shape (n, length, features) with features = 3, got (5, 3)
+    """
+    packed = isinstance(x, PackedSequence)
+    if packed and told:
+        raise ValueError(f"expected packed sequences, which know their lengths, alone, got {next(iter(told))} as well")
+    data, shape = (x.data, "(steps, features)") if isinstance(x, PackedSequence) else (x, "(n, length, features)")
+    if data.ndim != (2 if packed else 3) or data.shape[-1] != features:
+        what, got = "packed x with data" if packed else "x", tuple(data.shape)
+        raise ValueError(
+            f"{type(layer).__name__} expected {what} of shape {shape} with features = {features}, got {got}"
+        )
+    if not data.is_floating_point():
+        raise ValueError(f"expected x of a floating-point dtype, got {data.dtype}")

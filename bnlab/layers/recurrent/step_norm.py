@@ -1,5 +1,7 @@
 """Batch norm with statistics of its own for each time step: what a batch-normalised recurrent network is built from."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,6 +25,9 @@ class StepNorm(nn.Module):
         momentum: weight of the new batch in the running statistics; None for the plain average over all batches.
         device: where parameters and buffers live.
         dtype: floating dtype of parameters and buffers.
+
+    Raises:
+        ValueError: `gamma`, `eps` or `momentum` is out of its range.
 
     Attributes:
         running_mean: (max_length, num_features).
@@ -59,6 +64,12 @@ class StepNorm(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        if not math.isfinite(gamma):
+            raise ValueError(f"expected gamma to be finite, got {gamma}")
+        if not (math.isfinite(eps) and eps > 0):
+            raise ValueError(f"expected eps above 0 and finite, got {eps}")
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise ValueError(f"expected momentum from 0 to 1 or None, got {momentum}")
         self.num_features, self.max_length, self.gamma = num_features, max_length, gamma
         self.eps, self.momentum = eps, momentum
         self.weight = nn.Parameter(torch.empty(num_features, device=device, dtype=dtype))
