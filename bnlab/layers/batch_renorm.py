@@ -67,14 +67,16 @@ class BatchRenorm(BatchNorm):
             self.num_batches_tracked.add_(1)  # last, so that a rejected batch is not counted
         return y
 
-    @torch.no_grad()  # the paper's stopped gradient
     def _corrections(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """`r` and `d` of every channel: where the batch's statistics lie, in running standard deviations."""
-        mean, var = batch_statistics(x.to(statistics_dtype(x.dtype)))
+        """`r` and `d` of every channel: where the batch's statistics lie, in running standard deviations.
+
+        The gradient stops at `x`, by `detach`: computed under `no_grad`, torch.compile (2.13) lets it through.
+        """
+        mean, var = batch_statistics(x.detach().to(statistics_dtype(x.dtype)))
         if self.running_mean is None or self.running_var is None:
             raise ValueError(f"{type(self).__name__} expected running statistics to be tracked, got none")
-        running_std = (self.running_var.to(var.dtype) + self.eps).sqrt()
-        r = ((var + self.eps).sqrt() / running_std).clamp(1 / self.r_max, self.r_max)
+        running_std = torch.sqrt(self.running_var.to(var.dtype) + self.eps)
+        r = (torch.sqrt(var + self.eps) / running_std).clamp(1 / self.r_max, self.r_max)
         d = ((mean - self.running_mean.to(mean.dtype)) / running_std).clamp(-self.d_max, self.d_max)
         return r, d
 

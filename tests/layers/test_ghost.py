@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from bnlab.layers import BatchNorm1d, GhostBatchNorm1d
+from bnlab.layers import BatchNorm1d, BatchNorm2d, GhostBatchNorm1d, GhostBatchNorm2d
+from bnlab.reference import family
 
 BACKENDS = pytest.mark.parametrize("backend", ["torch", "manual"])
 
@@ -46,6 +47,49 @@ def test_it_equals_batch_norm_fed_one_ghost_after_another(backend, momentum):
         torch.testing.assert_close(x_ghost.grad, x_whole.grad, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(ghost.weight.grad, whole.weight.grad, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(ghost.state_dict(), whole.state_dict(), rtol=1e-12, atol=1e-12)
+
+
+@BACKENDS
+@pytest.mark.parametrize("shape", [(12, 3), (12, 3, 5), (12, 3, 3, 2)], ids=["n_c", "n_c_length", "odd_spatial"])
+@pytest.mark.parametrize("offset", [0.0, 1e3])  # a centred input hides cancellation
+def test_output_and_gradients_are_those_of_the_reference(backend, shape, offset):
+    of_rank = GhostBatchNorm2d if len(shape) == 4 else GhostBatchNorm1d
+    layer = with_affine(of_rank(3, ghost_size=4, backend=backend))
+    x = (offset + torch.randn(shape, dtype=torch.float64)).requires_grad_()
+    grad_y = torch.randn(shape, dtype=torch.float64)
+    y = layer(x)
+    y.backward(grad_y)
+    affine = [layer.weight.detach().numpy(), layer.bias.detach().numpy()]
+    expected, cache = family.ghost_batch_norm_forward(x.detach().numpy(), *affine, ghost_size=4)
+    grads = family.ghost_batch_norm_backward(grad_y.numpy(), cache)
+    got = [y.detach(), x.grad, layer.weight.grad, layer.bias.grad]
+    tolerance = 1e-8 if offset else 1e-10
+    torch.testing.assert_close(got, [torch.from_numpy(each) for each in (expected, *grads)], rtol=1e-10, atol=tolerance)
+
+
+@BACKENDS
+def test_images_are_normalised_as_batch_norm_fed_one_ghost_after_another_would(backend):
+    ghost = with_affine(GhostBatchNorm2d(3, ghost_size=2, backend=backend))
+    whole = with_affine(BatchNorm2d(3))
+    for x in (5 + torch.randn(6, 3, 4, 3, dtype=torch.float64), torch.randn(4, 3, 1, 5, dtype=torch.float64)):
+        y_whole = torch.cat([whole(part) for part in x.split(2)])
+        torch.testing.assert_close(ghost(x), y_whole, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(ghost.state_dict(), whole.state_dict(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ghost.eval()(x), whole.eval()(x), rtol=1e-12, atol=1e-12)
+
+
+def test_one_image_a_ghost_is_instance_norm_in_training():
+    x = torch.randn(4, 3, 5, 3)
+    torch.testing.assert_close(GhostBatchNorm2d(3, ghost_size=1)(x), torch.nn.InstanceNorm2d(3)(x))
+
+
+def test_each_takes_the_inputs_of_its_rank_and_is_a_batch_norm_of_it():
+    assert isinstance(GhostBatchNorm1d(3, ghost_size=2), BatchNorm1d)
+    assert isinstance(GhostBatchNorm2d(3, ghost_size=2), BatchNorm2d)
+    with pytest.raises(ValueError, match=r"GhostBatchNorm2d expected x of shape \(n, c, height, width\)"):
+        GhostBatchNorm2d(3, ghost_size=2)(torch.ones(4, 3))
+    with pytest.raises(ValueError, match=r"GhostBatchNorm1d expected x of shape \(n, c\) or \(n, c, length\)"):
+        GhostBatchNorm1d(3, ghost_size=2)(torch.ones(4, 3, 2, 2))
 
 
 def test_a_value_in_one_ghost_does_not_move_the_output_of_another():
