@@ -9,6 +9,7 @@ from bnlab.layers.ghost import GhostBatchNorm1d, GhostBatchNorm2d
 from bnlab.layers.group_norm import GroupNorm
 from bnlab.layers.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from bnlab.layers.layer_norm import LayerNorm
+from bnlab.layers.recurrent import BatchNormLSTM, SequenceBatchNorm1d
 from bnlab.layers.rms_norm import RMSNorm
 from bnlab.layers.weight_standardised import WeightStandardisedConv2d
 
@@ -16,6 +17,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "BatchNormLSTM",
     "BatchRenorm1d",
     "BatchRenorm2d",
     "Derf",
@@ -32,5 +34,6 @@ __all__ = [
     "InstanceNorm3d",
     "LayerNorm",
     "RMSNorm",
+    "SequenceBatchNorm1d",
     "WeightStandardisedConv2d",
 ]
