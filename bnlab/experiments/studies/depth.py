@@ -1,0 +1,138 @@
+"""How deep a network can be that still trains: plain and residual, with batch norm and without, each at its best rate.
+
+Batch norm keeps the signal of a plain network at one size, but lets its gradients grow on their way back (Yang et al.
+2019, arXiv:1902.08129), so it helps up to some depth. With skip connections its branches fade in, and so they do with
+SkipInit, which has no norm (De & Smith 2020, arXiv:2002.10444). Linear layers, since deep convolutions take long.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from bnlab.experiments.data import for_tuning, load
+from bnlab.experiments.models import mlp, residual_mlp
+from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.studies.batch_noise import best
+from bnlab.experiments.study import Result as BaseResult
+from bnlab.experiments.study import Settings
+from bnlab.experiments.training import train_ensemble
+from bnlab.layers import BatchNorm1d
+
+PLAIN: dict[str, Callable[..., nn.Module]] = {"plain": mlp, "plain_norm": partial(mlp, norm=BatchNorm1d)}
+RESIDUAL: dict[str, Callable[..., nn.Module]] = {
+    "residual": residual_mlp,
+    "residual_norm": partial(residual_mlp, norm=BatchNorm1d),
+    "skip_init": partial(residual_mlp, skip_init=True),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """Settings of the study; everything that is not listed is the same in all arms.
+
+    Attributes:
+        depths: hidden layers of the plain networks.
+        residual_depths: of the residual ones; even numbers, since a block has two.
+        learning_rates: those with a norm or with SkipInit choose among them, at each depth.
+        plain_rates: plain networks without a norm choose among these: deep ones need smaller ones.
+        residual_rates: residual networks without either choose among these: deep ones start with huge signals.
+    """
+
+    dataset: str = "digits"
+    depths: tuple[int, ...] = (4, 20, 40)
+    residual_depths: tuple[int, ...] = (4, 40)
+    learning_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
+    plain_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
+    residual_rates: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1)
+    width: int = 32
+    batch_size: int = 32
+    steps: int = 150
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for depth in self.residual_depths:
+            if depth % 2:
+                raise ValueError(f"residual_depths: expected even numbers, got {depth}")
+
+    def rates_of(self, arm: str) -> tuple[float, ...]:
+        """The learning rates that an arm chooses among."""
+        return {"plain": self.plain_rates, "residual": self.residual_rates}.get(arm, self.learning_rates)
+
+    def depths_of(self, arm: str) -> tuple[int, ...]:
+        """The depths of an arm."""
+        return self.depths if arm in PLAIN else self.residual_depths
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result(BaseResult):
+    """Accuracies in evaluation mode, between 0 and 1, by arm and depth; 0 where training diverged.
+
+    Attributes:
+        validation: on the validation split, at every rate of `config.rates_of(arm)`.
+        train: on the training split, at the best rate of each depth.
+    """
+
+    kind: ClassVar = Config
+
+    config: Config
+    validation: dict[str, Float[np.ndarray, "depths rates seeds"]]
+    train: dict[str, Float[np.ndarray, "depths seeds"]]
+
+    def best_rates(self, arm: str) -> tuple[float, ...]:
+        """For each depth, the rate with the highest median accuracy in validation."""
+        rates = self.config.rates_of(arm)
+        return tuple(rates[best(at_depth)] for at_depth in self.validation[arm])
+
+    def trained(self, arm: str, depth: int) -> Float[np.ndarray, " seeds"]:
+        """Accuracy on the training split at this depth, at the best rate.
+
+        Raises:
+            ValueError: the arm was not run at this depth.
+        """
+        depths = self.config.depths_of(arm)
+        if depth not in depths:
+            raise ValueError(f"depth: expected one of {', '.join(map(str, depths))}, got {depth}")
+        return np.asarray(self.train[arm][depths.index(depth)])
+
+
+def run(config: Config) -> Result:
+    """Trains a network for each arm, depth, learning rate and seed; chooses rates on the validation split.
+
+    Plain networks of one depth start from the same weights, and so do residual ones; all see the same batches. The
+    question is what can be fitted at all, so the accuracy is that on the training split; the test split is not read.
+    """
+    tuning = for_tuning(load(config.dataset))
+    validation: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    for arm in PLAIN | RESIDUAL:
+        rates = config.rates_of(arm)
+        members = [(rate, seed) for rate in rates for seed in config.seeds]
+        shape = (len(rates), len(config.seeds))
+        validation[arm], train[arm] = [], []
+        for depth in config.depths_of(arm):
+            ensemble = train_ensemble(
+                [network(config, arm, depth, seed) for _, seed in members],
+                tuning.train,
+                learning_rates=[rate for rate, _ in members],
+                seeds=[seed for _, seed in members],
+                steps=config.steps,
+                batch_size=config.batch_size,
+            )
+            validation[arm].append(ensemble.accuracy(tuning.validation).reshape(shape).numpy())
+            train[arm].append(ensemble.accuracy(tuning.train).reshape(shape).numpy()[best(validation[arm][-1])])
+        validation[arm], train[arm] = np.array(validation[arm]), np.array(train[arm])
+    return Result(config=config, provenance=Provenance.of(__name__), validation=validation, train=train)
+
+
+def network(config: Config, arm: str, depth: int, seed: int) -> nn.Module:
+    """The untrained network of an arm; the seed alone draws its weights."""
+    inputs, generator = load(config.dataset).train.x[0].numel(), torch.Generator().manual_seed(seed)
+    if arm in PLAIN:
+        return PLAIN[arm](inputs, 10, depth=depth, width=config.width, generator=generator)
+    return RESIDUAL[arm](inputs, 10, blocks=depth // 2, width=config.width, generator=generator)
