@@ -89,7 +89,7 @@ def _part(case: Case, came: np.ndarray, wanted: np.ndarray) -> str:
         return " in its sign"
     with np.errstate(all="ignore"):
         ratio = (came / wanted)[wanted != 0]
-    if ratio.size > 1 and np.allclose(ratio, ratio[0], rtol=1e-4):
+    if ratio.size > 1 and ratio[0] and np.allclose(ratio, ratio[0], rtol=1e-4) and not came[wanted == 0].any():
         return f" by the factor {ratio[0]:.4g}"
     if wanted.size > 1 and np.ptp(came - wanted) < 1e-6 * max(1.0, float(np.abs(came - wanted).max())):
         return f" by {(came - wanted).flat[0]:.4g} everywhere"

@@ -22,8 +22,13 @@ OF_ALTERNATIVES = {
         "means are left.",
         FAMILY,
     ),
-    "means-and-values-swapped": Misconception(
-        "The two numbers have changed places: first how many means there are, then how many values share each.",
+    "group-of-one-channel": Misconception(
+        "The channels of a group are not counted. They share a mean, so `c // groups` channels times all positions "
+        "meet in it.",
+        FAMILY,
+    ),
+    "one-image-counted": Misconception(
+        "Only the means of one image are counted. Each image of the batch has its own, in every norm but batch norm.",
         FAMILY,
     ),
     "mean-subtracted": Misconception(
@@ -49,6 +54,16 @@ OF_ALTERNATIVES = {
     "absolute-values": Misconception(
         "This is the mean of the absolute values, which weighs large ones less. Square first, then average, then take "
         "the root.",
+        FAMILY,
+    ),
+    "gamma-inside": Misconception(
+        "Gamma is inside the mean square, so the row is scaled first and measured after. Then a common factor of gamma "
+        "has no effect; it belongs behind the division.",
+        FAMILY,
+    ),
+    "multiplied-not-divided": Misconception(
+        "x is multiplied by the root of the mean square. Divide by it: a row that is twice as large is to come out the "
+        "same.",
         FAMILY,
     ),
     "gamma-from-one": Misconception(
@@ -104,6 +119,11 @@ OF_ALTERNATIVES = {
         "the smaller each is; variance 1 is the mean of the squared distances.",
         WITHOUT,
     ),
+    "length-without-centring": Misconception(
+        "The weights are divided by their length, and their mean stays. That is weight normalisation (without its "
+        "gain). Here the mean is subtracted first, and the mean of the squares comes out as 1, not their sum.",
+        WITHOUT,
+    ),
     "limits-ignored": Misconception(
         "A limit is not applied. Without limits the output is that of inference: nothing is left of the batch's own "
         "statistics, and training may run away as it does with running statistics. Both r and d are clipped.",
@@ -127,6 +147,16 @@ OF_ALTERNATIVES = {
     "d-in-the-other-direction": Misconception(
         "d has the wrong sign. A batch that lies above the running mean is to come out above 0: d = (mean - "
         "running_mean) / running_std, and it is added.",
+        SMALL,
+    ),
+    "batch-not-normalised": Misconception(
+        "r and d are applied to x itself. They correct what batch norm gives: first (x - mean) / std, then times r, "
+        "plus d.",
+        SMALL,
+    ),
+    "eps-counted-twice": Misconception(
+        "Epsilon is added to the running deviation, which holds it already: it is an average of the batches' `sqrt(var "
+        "+ eps)`. Added again, the two differ even where the batch is typical.",
         SMALL,
     ),
     "order-of-r-and-d": Misconception(

@@ -21,6 +21,11 @@ OF_ANY_FUNCTION = {
         ),
         "",
     ),
+    "results-swapped": Misconception(
+        "Two results have changed places. The stub says in which order they come; not every library has the same: "
+        "`torch.var_mean` gives the variance first.",
+        "",
+    ),
     "raises": Misconception(
         "Print the shapes on the way to that line. The arguments come in the order of the stub.", ""
     ),

@@ -95,8 +95,8 @@ OF_COMPARISONS = {
     ),
     "interval-of-plain-ratios": Misconception(
         "The ratios are taken as they are, with 1.96 or 2 of their standard deviations to either side. Ratios "
-        "multiply, so take their logarithms. A few seeds need Student's quantile. And the mean of n ratios is surer than one of "
-        "them: its interval has the spread, with n - 1 below, over the root of n.",
+        "multiply, so take their logarithms. A few seeds need Student's quantile. And the mean of n ratios is surer "
+        "than one of them: its interval has the spread, with n - 1 below, over the root of n.",
         TOLERANCE,
     ),
     "unpaired-interval": Misconception(

@@ -8,9 +8,18 @@ PRUNING = "chapter 08, “Is gamma importance?”"
 
 OF_NETWORKS = {
     "skip-not-sum": Misconception(
-        "The branch is measured against the skip that it joins, not against their sum. With branches of variance 1 "
-        "that is the 1 / l which papers write; the share of what leaves the block is 1 / (l + 1). A share of the whole "
-        "has the part itself in the denominator.",
+        "The branch is measured against the skip that it joins, not against their sum. With an input and branches of "
+        "variance 1 that is the 1 / l which papers write; the share of what leaves the block is 1 / (l + 1). A share "
+        "of the whole has the part itself in the denominator.",
+        RESIDUAL,
+    ),
+    "skip-not-branch": Misconception(
+        "This is the skip's share, all that came before. The branch has the rest.",
+        RESIDUAL,
+    ),
+    "variances-ignored": Misconception(
+        "The given variances are not used. 1 / l and 1 / (l + 1) hold where the input and each branch have variance 1; "
+        "here they may have any.",
         RESIDUAL,
     ),
     "input-left-out": Misconception(
@@ -53,7 +62,7 @@ OF_NETWORKS = {
         PRUNING,
     ),
     "beta-ranked": Misconception(
-        "The channels are ranked by beta. Beta moves a channel without changing how much it varies: the same for every "
+        "Beta has a part in the ranking. It moves a channel without changing how much it varies: the same for every "
         "example, it tells nothing about any of them. How much of the signal passes is what gamma says.",
         PRUNING,
     ),
@@ -113,10 +122,10 @@ OF_NETWORKS = {
         "both are trained.",
         ALONE,
     ),
-    "state-dict-taken": Misconception(
-        "What `state_dict()` holds is no parameter of the model: its tensors share the values but are detached, get no "
-        "gradient, and the running statistics are among them. An optimiser with them trains nothing. Use "
-        "`parameters()`.",
+    "not-the-parameters": Misconception(
+        "These tensors are no parameters of the model. What `state_dict()` holds, `.data`, `.detach()` and a copy have "
+        "the values, but no gradient arrives there, and an optimiser with them trains nothing. Hand over the "
+        "parameters themselves.",
         ALONE,
     ),
     "none-in-the-list": Misconception(
@@ -140,6 +149,11 @@ OF_NETWORKS = {
         "dead. With the last gamma at 0, that gamma moves at the first step and wakes the rest.",
         RESIDUAL,
     ),
+    "second-not-last": Misconception(
+        "The second norm is taken for the last. A branch of three convolutions (a bottleneck, as in ResNet-50) has "
+        "three norms; in the middle one the zero leaves a constant behind, and the branch never wakes.",
+        RESIDUAL,
+    ),
     "every-gamma": Misconception(
         "Every gamma is 0. Behind the first of them there is only a constant: the last gamma's gradient, a sum of "
         "grad_y * x_hat, is 0 as well, and the branch never wakes. One zero, at the very end, is enough; a zero in the "
@@ -161,6 +175,11 @@ OF_NETWORKS = {
         "The last convolution is set to 0. A norm follows it: its input is constant, its variance 0, so its gradient "
         "is multiplied by 1 / sqrt(eps), about 316, and the first step throws the weights far away. Silence what comes "
         "last, the norm's gamma.",
+        RESIDUAL,
+    ),
+    "gamma-frozen": Misconception(
+        "The last gamma is 0, and frozen: with `requires_grad` off it stays 0 for good, and the branch with it. It is "
+        "to start at 0 and be trained.",
         RESIDUAL,
     ),
     "one-block-alone": Misconception(

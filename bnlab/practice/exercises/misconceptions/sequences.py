@@ -28,6 +28,11 @@ OF_SEQUENCES = {
         "norm as Cooijmans et al. describe it takes each step alone.",
         TIME,
     ),
+    "squares-not-centred": Misconception(
+        "The mean of the squares is taken for the variance. The variance is that of the distances from the mean: "
+        "subtract the mean first, then square.",
+        TIME,
+    ),
     "padding-counted": Misconception(
         "The padding is among the values. It is no data: how much of it a batch has depends on its longest sequence, "
         "so the same step would be normalised differently with other batch-mates.",
@@ -78,9 +83,18 @@ OF_SEQUENCES = {
         "past ends at t - 1: `[:, :t]`.",
         LEAK,
     ),
-    "one-step-edited": Misconception(
-        "Only one step was edited. Everything from step t on was to change: a layer may look further ahead than to the "
-        "step that you happened to try.",
+    "future-edited-in-part": Misconception(
+        "Only a part of the future was edited. Everything from step t on was to change, t itself included: a layer may "
+        "look one step ahead, or further than to the step that you happened to try.",
+        LEAK,
+    ),
+    "inputs-replaced": Misconception(
+        "The inputs were replaced, where 1 was to be added to each. Where an input happens to have the new value "
+        "already, a replacement changes nothing, and the test sees no leak.",
+        LEAK,
+    ),
+    "others-not-compared": Misconception(
+        "Only the edited sequence is looked at. In a batch norm the others move as well, although nobody touched them.",
         LEAK,
     ),
     "every-sequence-edited": Misconception(
@@ -124,8 +138,8 @@ OF_SEQUENCES = {
         LSTM,
     ),
     "one-sum-not-normalised": Misconception(
-        "Only one of W_x x and W_h h is normalised. Laurent et al. did so with the input's; Cooijmans et al. normalise "
-        "both, each by itself.",
+        "W_x x or W_h h goes into the gates as it is. Laurent et al. did so with the input's; Cooijmans et al. "
+        "normalise both, each by itself.",
         LSTM,
     ),
     "cell-normalised-and-kept": Misconception(
@@ -141,6 +155,10 @@ OF_SEQUENCES = {
     "norm-behind-the-tanh": Misconception(
         "The norm stands behind the last tanh. It belongs in front, where it keeps the cell in the range in which tanh "
         "is not flat.",
+        LSTM,
+    ),
+    "last-tanh-missing": Misconception(
+        "The last tanh is missing. The norm stands in front of it, not in its place.",
         LSTM,
     ),
     "old-cell-shown": Misconception(

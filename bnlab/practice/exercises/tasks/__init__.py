@@ -10,6 +10,7 @@ from bnlab.practice.exercises.tasks import (
     measuring,
     modules,
     noise,
+    recurrent,
     residual,
     sequences,
     shapes,
@@ -33,6 +34,7 @@ TASKS = {
         *noise.TASKS,
         *residual.TASKS,
         *sequences.TASKS,
+        *recurrent.TASKS,
         *alternatives.TASKS,
         *small_batches.TASKS,
     )

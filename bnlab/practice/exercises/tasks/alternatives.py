@@ -37,6 +37,7 @@ def dynamic_tanh(x, alpha, gamma, beta):
 
 
 MEANS = '{"batch": c, "layer": n, "instance": n * c, "group": n * groups}'
+VALUES = "n * c * height * width // means"
 MEAN_SQUARE = "(x**2).mean(axis=-1, keepdims=True)"
 ROOT = "np.sqrt(mean_square + eps)"
 BOUNDED = "np.tanh(alpha * x)"
@@ -77,11 +78,16 @@ TASKS = (
             mistake("batch-axes", MEANS, counted(instance="c")),
             mistake("instance-norm-of-a-batch", MEANS, counted(batch="n * c")),
             mistake("global-statistics", MEANS, counted(batch="1")),
+            mistake("positions-not-counted", VALUES, f"{VALUES} // (height * width if norm == 'batch' else 1)"),
+            mistake("group-of-one-channel", VALUES, f"height * width if norm == 'group' else {VALUES}"),
             mistake(
-                "means-and-values-swapped",
-                "return means, n * c * height * width // means",
-                "return n * c * height * width // means, means",
+                "one-image-counted",
+                VALUES,
+                f"{VALUES} // (1 if norm == 'batch' else n)",
+                MEANS,
+                counted(layer="1", instance="c", group="groups"),
             ),
+            mistake("results-swapped", f"return means, {VALUES}", f"return {VALUES}, means"),
         ),
         hints=(
             "Together the groups of values that share a mean hold every value once: means times values is all of them.",
@@ -124,6 +130,8 @@ TASKS = (
             mistake("batch-axes", "axis=-1", "axis=tuple(range(x.ndim - 1))"),
             mistake("steps-pooled", "axis=-1", "axis=tuple(range(1, x.ndim))"),
             mistake("affine-ignored", "gamma * x", "x"),
+            mistake("gamma-inside", "(x**2)", "((gamma * x) ** 2)"),
+            mistake("multiplied-not-divided", "gamma * x /", "gamma * x *"),
             mistake("gamma-from-one", "gamma * x", "(1 + gamma) * x"),
         ),
         hints=(

@@ -57,7 +57,13 @@ def try_list(attempt: Callable[..., Any], case: Case) -> dict[str, Any]:
     if not isinstance(given, Iterable):
         raise Fault("raises", f"It returned a {type(given).__name__} where a list of parameters was expected.")
     listed = list(given)
-    results = {name: sum(one is parameter for one in listed) for name, parameter in model.named_parameters()}
+    for one in listed:
+        if not isinstance(one, Tensor | None):
+            raise Fault(None, f"Its list holds a {type(one).__name__}, where parameters were expected.")
+    results = {
+        f"times that {name} is listed": sum(one is parameter for one in listed)
+        for name, parameter in model.named_parameters()
+    }
     return {**results, "entries that are no parameter of the model": len(listed) - sum(results.values())}
 
 
@@ -102,7 +108,7 @@ NETWORK_CASES = (
 
 
 def try_start(attempt: Callable[..., Any], case: Case) -> dict[str, Any]:
-    """Let it change a new network; then all its parameters, and its mode."""
+    """Let it change a new network; then all its parameters, whether they are trained, and the network's mode."""
     channels, convolutions = case.arguments
     network = Network(*channels, convolutions=convolutions)
     with torch.no_grad():
@@ -110,6 +116,14 @@ def try_start(attempt: Callable[..., Any], case: Case) -> dict[str, Any]:
             if parameter.ndim > 1:
                 parameter.copy_(torch.tensor(scales(70 + number, parameter.numel())).reshape(parameter.shape))
     network.head.bias.data.zero_()
+    names = [name for name, _ in network.named_parameters()]
     attempt(network)
-    results: dict[str, Any] = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    return {**results, "modules in evaluation mode": sum(not module.training for module in network.modules())}
+    after = dict(network.named_parameters())
+    for name in names:
+        if name not in after:
+            raise Fault(None, f"Afterwards the network has no parameter `{name}` any more. Change its values only.")
+    return {
+        **{name: after[name].detach() for name in names},
+        "parameters that are not trained": sum(not after[name].requires_grad for name in names),
+        "modules in evaluation mode": sum(not module.training for module in network.modules()),
+    }

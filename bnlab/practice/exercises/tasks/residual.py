@@ -86,6 +86,11 @@ TASKS = (
         ),
         mistakes=(
             mistake("skip-not-sum", SHARE, "branch_variances / (behind - branch_variances)"),
+            mistake("skip-not-branch", SHARE, "(behind - branch_variances) / behind"),
+            *(
+                mistake("variances-ignored", SHARE, f"1 / np.arange({first}, len(branch_variances) + {first})")
+                for first in (1, 2)
+            ),
             mistake("input-left-out", BEHIND, "np.cumsum(branch_variances)"),
             mistake("end-for-every-block", BEHIND, "input_variance + branch_variances.sum()"),
             mistake("branches-so-far", SHARE, "np.cumsum(branch_variances) / behind"),
@@ -129,6 +134,8 @@ TASKS = (
             mistake("kept-not-pruned", "[:k]", "[: len(gamma) - k]"),
             mistake("beta-ranked", OFF, "np.argsort(np.abs(beta))[:k]"),
             mistake("beta-ranked", OFF, "np.argsort(beta)[:k]"),
+            mistake("beta-ranked", OFF, "np.argsort(np.abs(gamma) + np.abs(beta))[:k]"),
+            mistake("beta-ranked", OFF, "np.argsort(np.abs(gamma * beta))[:k]"),
             mistake("ranks-not-places", OFF, "np.argsort(np.argsort(np.abs(gamma)))[:k]"),
             mistake("beta-left", "new_beta[off] = 0", "pass"),
             mistake("gamma-left", "new_gamma[off] = 0", "pass"),
@@ -167,7 +174,8 @@ TASKS = (
             mistake(
                 "buffers-counted", LISTED, LISTED.replace("norm.parameters()", "[*norm.parameters(), *norm.buffers()]")
             ),
-            mistake("state-dict-taken", LISTED, LISTED.replace("norm.parameters()", "norm.state_dict().values()")),
+            mistake("not-the-parameters", LISTED, LISTED.replace("norm.parameters()", "norm.state_dict().values()")),
+            mistake("not-the-parameters", LISTED, LISTED.replace("[parameter", "[parameter.detach()")),
             mistake("none-in-the-list", LISTED, LISTED.replace("norm.parameters()", "(norm.weight, norm.bias)")),
             mistake(
                 "twice-in-the-list",
@@ -197,6 +205,7 @@ TASKS = (
         mistakes=(
             mistake("first-gamma", LAST_GAMMA, "block.branch[1].weight.zero_()"),
             mistake("first-gamma", LAST_GAMMA, f"{IN_THE_BLOCK}[0].weight.zero_()"),
+            mistake("second-not-last", "block.branch[-1]", "block.branch[4]"),
             mistake("every-gamma", LAST_GAMMA, of_norms("block.branch")),
             mistake("every-gamma", LAST_GAMMA, of_norms("block.modules()")),
             mistake("every-gamma", LAST_GAMMA, of_norms("network.modules()")),
@@ -206,6 +215,14 @@ TASKS = (
             mistake("gamma-unchanged", "zero_()", "mul(0)"),
             mistake("weights-not-gamma", LAST_GAMMA, "block.branch[-2].weight.zero_()"),
             mistake("weights-not-gamma", LAST_GAMMA, LAST_GAMMA + NEXT_LINE + "block.branch[-2].weight.zero_()"),
+            mistake(
+                "weights-not-gamma",
+                LAST_GAMMA,
+                "[one.weight.zero_() for one in block.branch if isinstance(one, nn.Conv2d)]",
+            ),
+            mistake(
+                "gamma-frozen", LAST_GAMMA, LAST_GAMMA + NEXT_LINE + "block.branch[-1].weight.requires_grad_(False)"
+            ),
             mistake("one-block-alone", "network.blocks:", "network.blocks[-1:]:"),
             mistake("one-block-alone", "network.blocks:", "network.blocks[:1]:"),
             mistake("gamma-nearly-zero", "zero_()", "fill_(0.1)"),

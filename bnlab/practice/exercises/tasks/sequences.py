@@ -1,10 +1,10 @@
-"""Exercises on batch norm in sequences: per step, with padding, in an LSTM, and what it tells of the future."""
+"""Exercises on batch norm over sequences: statistics of each step, of padded sequences, and news of the future."""
 
 import numpy as np
 
 from bnlab.practice.exercises.task import Case, Task, mistake
-from bnlab.practice.exercises.tasks.data import eighths, scales
-from bnlab.practice.exercises.tasks.sequence_layers import LAYERS, normalise
+from bnlab.practice.exercises.tasks.data import eighths
+from bnlab.practice.exercises.tasks.sequence_layers import LAYERS
 
 
 def step_statistics(x):
@@ -42,32 +42,14 @@ def moves_the_past(layer, x, t):
     return moved[:, :t].max(axis=(1, 2))
 
 
-def recurrent_step(from_x, from_h, bias, cell, gamma_x, gamma_h, gamma_c, beta_c, normalise):
-    """One step of an LSTM with batch norm: the new hidden state and the new cell, both (n, c).
-
-    from_x and from_h are W_x x and W_h h, of shape (n, 4 * c), for the gates forget, input, output and candidate side
-    by side; bias, gamma_x and gamma_h have shape (4 * c,), cell has (n, c), gamma_c and beta_c have (c,).
-    normalise(z) gives every column of z mean 0 and variance 1. Three things are normalised: W_x x and W_h h, each by
-    itself and without a beta, and the new cell, on its way to the hidden state only. After Cooijmans et al. 2016.
-    """
-    gates = gamma_x * normalise(from_x) + gamma_h * normalise(from_h) + bias
-    forget, enter, leave, candidate = np.split(gates, 4, axis=1)
-    forget, enter, leave = (1 / (1 + np.exp(-gate)) for gate in (forget, enter, leave))
-    new_cell = forget * cell + enter * np.tanh(candidate)
-    shown = gamma_c * normalise(new_cell) + beta_c
-    return leave * np.tanh(shown), new_cell
-
-
 MEAN_AND_VAR = "mean = x.mean(axis=0)\n    var = x.var(axis=0)"
 VALUES = "values.mean(axis=0), values.var(axis=0)"
 SPREAD = "values.var(axis=0)"
 PER_SEQUENCE = "np.array([one[:length].{}(axis=0) for one, length in zip(x, lengths)])"
+PER_STEP = "np.array([x[lengths > t, t].mean(axis=0) for t in range(max(lengths))])"
 FILLED = "(x * real[..., None])"
 MOVED = "np.abs(layer(edited) - layer(x))"
 LARGEST = "moved[:, :t].max(axis=(1, 2))"
-GATES = "gamma_x * normalise(from_x) + gamma_h * normalise(from_h) + bias"
-SHOWN = "gamma_c * normalise(new_cell) + beta_c"
-ORDER = "forget, enter, leave, candidate ="
 
 
 def series(seed: int, *shape: int, around: float = 0.0) -> np.ndarray:
@@ -83,14 +65,6 @@ def padded(seed: int, lengths: list[int], c: int, padding: float = 0.0) -> tuple
     for one, length in zip(x, lengths, strict=True):
         one[length:] = padding
     return x, np.array(lengths)
-
-
-def step_case(name: str, seed: int, n: int, c: int) -> Case:
-    """What an LSTM with batch norm is given at one step, for n sequences and c features."""
-    inputs = (eighths(seed, n, 4 * c), eighths(seed + 1, n, 4 * c) * 2 + 1, eighths(seed + 2, 4 * c))
-    gammas = (scales(seed + 4, 4) / 2, scales(seed + 5, 4), scales(seed + 6, c))
-    wide = tuple(np.repeat(one, c) for one in gammas[:2])
-    return Case(name, (*inputs, eighths(seed + 3, n, c), *wide, gammas[2], eighths(seed + 7, c) + 0.25, normalise))
 
 
 TASKS = (
@@ -129,6 +103,8 @@ TASKS = (
             ),
             mistake("unbiased-normalisation", "x.var(axis=0)", "x.var(axis=0, ddof=1)"),
             mistake("std-not-variance", "x.var(axis=0)", "x.std(axis=0)"),
+            mistake("squares-not-centred", "x.var(axis=0)", "(x**2).mean(axis=0)"),
+            mistake("results-swapped", "return mean, var", "return var, mean"),
         ),
         hints=(
             "Which values meet at one step, in one feature? Those of all sequences.",
@@ -154,6 +130,10 @@ TASKS = (
             mistake("padding-counted", "x[real]", "x.reshape(-1, x.shape[2])"),
             mistake("padding-counted", "x[real]", f"{FILLED}.reshape(-1, x.shape[2])"),
             mistake("padding-counted", SPREAD, "x.var(axis=(0, 1))"),
+            mistake("padding-counted", SPREAD, f"{FILLED}.var(axis=(0, 1))"),
+            mistake(
+                "padding-counted", VALUES, "x.mean(axis=(0, 1)), ((values - x.mean(axis=(0, 1))) ** 2).mean(axis=0)"
+            ),
             mistake(
                 "padding-in-the-divisor",
                 VALUES,
@@ -177,6 +157,7 @@ TASKS = (
             mistake("zeros-are-padding", "np.arange(x.shape[1]) < lengths[:, None]", "(x != 0).any(axis=2)"),
             mistake("one-length-for-all", "lengths[:, None]", "lengths.min() + 0 * lengths[:, None]"),
             mistake("one-length-for-all", "lengths[:, None]", "lengths[0] + 0 * lengths[:, None]"),
+            mistake("one-length-for-all", "lengths[:, None]", "lengths.max() + 0 * lengths[:, None]"),
             mistake("front-taken-for-padding", "< lengths[:, None]", ">= x.shape[1] - lengths[:, None]"),
             mistake("last-step-off", "< lengths[:, None]", "<= lengths[:, None]"),
             mistake("last-step-off", "< lengths[:, None]", "< np.maximum(lengths[:, None] - 1, 1)"),
@@ -186,10 +167,13 @@ TASKS = (
                 f"{PER_SEQUENCE.format('mean')}.mean(axis=0), {PER_SEQUENCE.format('var')}.mean(axis=0)",
             ),
             mistake("unweighted-average", "values.mean(axis=0)", f"{PER_SEQUENCE.format('mean')}.mean(axis=0)"),
+            mistake("unweighted-average", "values.mean(axis=0)", f"{PER_STEP}.mean(axis=0)"),
+            mistake("results-swapped", VALUES, "values.var(axis=0), values.mean(axis=0)"),
             mistake("averaged-variances", SPREAD, f"np.average({PER_SEQUENCE.format('var')}, axis=0, weights=lengths)"),
             mistake("averaged-variances", SPREAD, f"{PER_SEQUENCE.format('var')}.mean(axis=0)"),
             mistake("unbiased-normalisation", SPREAD, "values.var(axis=0, ddof=1)"),
             mistake("std-not-variance", SPREAD, "values.std(axis=0)"),
+            mistake("squares-not-centred", SPREAD, "(values**2).mean(axis=0)"),
             mistake("features-pooled", VALUES, "values.mean(), values.var()"),
             mistake("features-pooled", VALUES, "np.full(x.shape[2], values.mean()), np.full(x.shape[2], values.var())"),
         ),
@@ -219,14 +203,19 @@ TASKS = (
             mistake("future-compared", "moved[:, :t]", "moved"),
             mistake("future-compared", "moved[:, :t]", "moved[:, t:]"),
             mistake("edited-step-compared", "moved[:, :t]", "moved[:, : t + 1]"),
-            mistake("one-step-edited", "edited[0, t:] += 1", "edited[0, t] += 1"),
-            mistake("one-step-edited", "edited[0, t:] += 1", "edited[0, -1] += 1"),
+            mistake("future-edited-in-part", "edited[0, t:] += 1", "edited[0, t] += 1"),
+            mistake("future-edited-in-part", "edited[0, t:] += 1", "edited[0, -1] += 1"),
+            mistake("future-edited-in-part", "edited[0, t:] += 1", "edited[0, t + 1 :] += 1"),
+            mistake("inputs-replaced", "edited[0, t:] += 1", "edited[0, t:] = 1"),
+            mistake("inputs-replaced", "edited[0, t:] += 1", "edited[0, t:] = 0"),
             mistake("every-sequence-edited", "edited[0, t:] += 1", "edited[:, t:] += 1"),
             mistake("changes-cancel", LARGEST, "np.abs((layer(edited) - layer(x))[:, :t].sum(axis=(1, 2)))"),
             mistake("changes-cancel", LARGEST, "np.abs((layer(edited) - layer(x))[:, :t].mean(axis=(1, 2)))"),
             mistake("changes-cancel", MOVED, "layer(edited) - layer(x)"),
             mistake("average-not-largest", LARGEST, "moved[:, :t].mean(axis=(1, 2))"),
             mistake("average-not-largest", LARGEST, "moved[:, :t].sum(axis=(1, 2))"),
+            mistake("average-not-largest", LARGEST, "np.sqrt((moved[:, :t] ** 2).mean(axis=(1, 2)))"),
+            mistake("others-not-compared", LARGEST, f"{LARGEST} * (np.arange(len(x)) == 0)"),
             mistake("sequences-together", LARGEST, "moved[:, :t].max()"),
             mistake("sequences-together", LARGEST, "moved[0, :t].max()"),
             mistake("inputs-compared", MOVED, "np.abs(layer(edited) - x)"),
@@ -237,52 +226,5 @@ TASKS = (
             "The largest absolute difference over steps and features, `.max(axis=(1, 2))`: one for each sequence.",
         ),
         after="It is a test for any model in training mode. Batch norm over all steps fails it for every sequence.",
-    ),
-    Task(
-        id="recurrent_step",
-        chapter="09",
-        level="hard",
-        solution=recurrent_step,
-        returns=("hidden", "new_cell"),
-        cases=(
-            step_case("three sequences, one feature", 0, 3, 1),
-            step_case("four sequences, two features", 20, 4, 2),
-            step_case("six sequences, three features", 40, 6, 3),
-        ),
-        mistakes=(
-            mistake("sum-normalised", GATES, "gamma_x * normalise(from_x + from_h) + bias"),
-            mistake("sum-normalised", GATES, "gamma_h * normalise(from_x + from_h) + bias"),
-            mistake("sum-normalised", GATES, "normalise(gamma_x * from_x + gamma_h * from_h) + bias"),
-            mistake("bias-normalised-away", GATES, "gamma_x * normalise(from_x + bias) + gamma_h * normalise(from_h)"),
-            mistake("bias-normalised-away", GATES, "gamma_x * normalise(from_x) + gamma_h * normalise(from_h + bias)"),
-            mistake(
-                "bias-counted-twice", GATES, "gamma_x * normalise(from_x) + gamma_h * normalise(from_h) + 2 * bias"
-            ),
-            mistake("one-sum-not-normalised", "gamma_h * normalise(from_h)", "from_h"),
-            mistake("one-sum-not-normalised", "gamma_h * normalise(from_h)", "gamma_h * from_h"),
-            mistake("one-sum-not-normalised", "gamma_x * normalise(from_x)", "gamma_x * from_x"),
-            mistake("cell-normalised-and-kept", "tanh(shown), new_cell", "tanh(shown), shown"),
-            mistake("cell-normalised-and-kept", "tanh(shown), new_cell", "tanh(shown), normalise(new_cell)"),
-            mistake("cell-not-normalised", SHOWN, "new_cell"),
-            mistake("cell-not-normalised", SHOWN, "gamma_c * new_cell + beta_c"),
-            mistake("norm-behind-the-tanh", "np.tanh(shown)", "(gamma_c * normalise(np.tanh(new_cell)) + beta_c)"),
-            mistake("old-cell-shown", SHOWN, "gamma_c * normalise(cell) + beta_c"),
-            mistake("gammas-swapped", GATES, "gamma_h * normalise(from_x) + gamma_x * normalise(from_h) + bias"),
-            mistake("gates-in-another-order", ORDER, "enter, forget, candidate, leave ="),
-            mistake("gates-in-another-order", ORDER, "enter, forget, leave, candidate ="),
-            mistake("gates-interleaved", "np.split(gates, 4, axis=1)", "(gates[:, start::4] for start in range(4))"),
-            mistake("candidate-through-sigmoid", "np.tanh(candidate)", "1 / (1 + np.exp(-candidate))"),
-            mistake("candidate-through-sigmoid", "np.tanh(candidate)", "candidate"),
-            mistake("affine-ignored", SHOWN, "normalise(new_cell)"),
-            mistake("affine-ignored", SHOWN, "gamma_c * normalise(new_cell)"),
-            mistake("affine-ignored", GATES, "normalise(from_x) + normalise(from_h) + bias"),
-            mistake("affine-swapped", SHOWN, "gamma_c * (normalise(new_cell) + beta_c)"),
-        ),
-        hints=(
-            "Leave the norms out first: split the gates, forget, add, show. Then ask of each norm where it stands.",
-            "The gates are `gamma_x * normalise(from_x) + gamma_h * normalise(from_h) + bias`, split into four.",
-            "The new cell is handed on as it is; `gamma_c * normalise(new_cell) + beta_c` goes into the last tanh.",
-        ),
-        after="Cooijmans et al. start gamma at 0.1, so that sigmoid and tanh begin where they are nearly straight.",
     ),
 )

@@ -33,6 +33,7 @@ def batch_renorm(x, running_mean, running_std, r_max, d_max, eps):
 
 VAR_OF_FILTERS = "weight.var(axis=(1, 2, 3), keepdims=True)"
 ROOT_OF_VAR = "np.sqrt(var + eps)"
+SQUARES = "(weight**2).sum(axis=(1, 2, 3), keepdims=True)"
 R = "np.clip(std / running_std, 1 / r_max, r_max)"
 D = "np.clip((mean - running_mean) / running_std, -d_max, d_max)"
 X_HAT = "(x - mean) / std * r + d"
@@ -66,6 +67,7 @@ TASKS = (
             mistake("across-the-filters", "axis=(1, 2, 3)", "axis=0"),
             mistake("kernels-apart", "axis=(1, 2, 3)", "axis=(2, 3)"),
             mistake("kernels-apart", "axis=(1, 2, 3)", "axis=1"),
+            mistake("kernels-apart", "weight.mean(axis=(1, 2, 3)", "weight.mean(axis=(2, 3)"),
             mistake("unbiased-normalisation", "weight.var(axis=(1, 2, 3)", "weight.var(axis=(1, 2, 3), ddof=1"),
             mistake(
                 "one-pass-cancellation",
@@ -77,6 +79,12 @@ TASKS = (
             mistake("std-not-variance", ROOT_OF_VAR, "(var + eps)"),
             mistake("not-centred", "(weight - mean)", "weight"),
             mistake("only-centred", " / np.sqrt(var + eps)", ""),
+            *(
+                mistake(
+                    "length-without-centring", f"(weight - mean) / {ROOT_OF_VAR}", f"weight / np.sqrt({SQUARES}{eps})"
+                )
+                for eps in ("", " + eps")
+            ),
             mistake("length-not-spread", VAR_OF_FILTERS, "((weight - mean) ** 2).sum(axis=(1, 2, 3), keepdims=True)"),
         ),
         hints=(
@@ -121,6 +129,10 @@ TASKS = (
             mistake("limits-one-sided", D, "np.minimum((mean - running_mean) / running_std, d_max)"),
             mistake("limits-one-sided", "-d_max, d_max", "0, d_max"),
             mistake("r-inverted", "std / running_std, 1 / r_max", "running_std / std, 1 / r_max"),
+            mistake("r-inverted", X_HAT, "(x - mean) / std / r + d"),
+            mistake(
+                "r-inverted", R, R.replace("std / running_std", "running_std / std"), X_HAT, "(x - mean) / std / r + d"
+            ),
             mistake("d-not-in-deviations", "(mean - running_mean) / running_std", "mean - running_mean"),
             mistake("d-not-in-deviations", "(mean - running_mean) / running_std", "(mean - running_mean) / std"),
             mistake("d-in-the-other-direction", "mean - running_mean", "running_mean - mean"),
@@ -128,6 +140,14 @@ TASKS = (
             mistake("order-of-r-and-d", X_HAT, "((x - mean) / std + d) * r"),
             mistake("correction-unused", X_HAT, "(x - mean) / std"),
             mistake("correction-unused", " * r + d", " * r"),
+            mistake("batch-not-normalised", X_HAT, "x * r + d"),
+            mistake(
+                "results-swapped", "return (x - mean) / std * r + d, r, d", "return (x - mean) / std * r + d, d, r"
+            ),
+            mistake("std-not-variance", "/ running_std", "/ np.sqrt(running_std)"),
+            mistake("eps-counted-twice", "/ running_std", "/ np.sqrt(running_std**2 + eps)"),
+            mistake("eps-counted-twice", "/ running_std", "/ (running_std + eps)"),
+            mistake("eps-missing", "std / running_std,", "x.std(axis=0) / running_std,"),
             mistake("variances-compared", "std / running_std, 1 / r_max", "(std / running_std) ** 2, 1 / r_max"),
             mistake("eps-outside-sqrt", "np.sqrt(x.var(axis=0) + eps)", "x.std(axis=0) + eps"),
             mistake("eps-missing", "np.sqrt(x.var(axis=0) + eps)", "x.std(axis=0)"),
