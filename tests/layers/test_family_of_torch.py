@@ -130,6 +130,13 @@ def test_rms_norm_without_eps_takes_that_of_the_dtype_it_computes_in(dtype):
     assert_close(layers.RMSNorm(4, dtype=dtype)(x), nn.RMSNorm(4, dtype=dtype)(x), rtol=RTOL[dtype], atol=0)
 
 
+@pytest.mark.parametrize("x", [torch.full((1, 3), 7.0), torch.randn(2, 3)], ids=["one_example", "two_examples"])
+def test_a_group_of_one_value_gives_exactly_the_shift(x):
+    layer = layers.GroupNorm(3, 3)
+    nn.init.normal_(layer.bias)
+    assert torch.equal(layer(x), layer.bias.expand_as(x))  # of one example torch refuses it, of two it does the same
+
+
 EMPTY = {
     "LayerNorm": ((5,), {}, (0, 5)),
     "RMSNorm": ((5,), {}, (0, 5)),
