@@ -1,4 +1,4 @@
-"""PyTorch modules from elementary tensor operations, drop-in for their namesakes in `torch.nn`."""
+"""PyTorch modules from elementary tensor operations: drop-in for their namesakes in `torch.nn`, and what it lacks."""
 
 from bnlab.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from bnlab.layers.batch_renorm import BatchRenorm1d, BatchRenorm2d
