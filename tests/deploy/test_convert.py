@@ -102,6 +102,11 @@ def test_a_part_that_a_layer_does_not_learn_is_one_or_zero_when_frozen(affine, b
     torch.testing.assert_close(after(x), before.eval()(x), **EXACT)
 
 
+def test_the_ones_and_zeros_of_a_frozen_layer_have_the_dtype_and_the_device_of_its_statistics():
+    frozen = convert(nn.BatchNorm1d(4, affine=False, dtype=torch.float64, device="meta"), "frozen").model
+    assert {(constant.dtype, constant.device.type) for constant in frozen.buffers()} == {(torch.float64, "meta")}
+
+
 def test_group_norm_computes_what_a_network_built_with_it_does():
     before = warmed(ResNet(), images())
     after = convert(copy.deepcopy(before), "group_norm", groups=4).model
