@@ -117,6 +117,25 @@ def test_the_part_that_is_off_is_said(change, part):
     assert part in verdict.message
 
 
+def test_no_factor_is_said_where_a_zero_came_out_as_something_else():
+    def one_in_place_of_zero(gamma, beta, k):
+        gamma, beta = TASKS["prune_channels"].solution(gamma, beta, k)
+        return np.where(gamma == 0, 1, gamma), beta
+
+    message = check("prune_channels", one_in_place_of_zero).message
+    assert "`beta` came as expected, but `gamma` differs." in message
+
+
+def test_no_factor_is_said_where_only_zeros_came():
+    message = check("batch_norm_inference", spoiled(lambda y: 0 * y)).message
+    assert "`y` differs." in message
+
+
+def test_the_arguments_are_shown_with_words_and_shapes_among_them():
+    message = check("values_per_mean", lambda norm, shape, groups: (7, 7)).message
+    assert "    norm    group\n    shape   (2, 6, 3, 5)\n    groups  2" in message
+
+
 def test_the_results_that_are_right_are_said():
     def attempt(grad_y, cache):
         return grad_y**2, (grad_y * cache.x_hat).sum(0), grad_y.sum(0)
@@ -160,6 +179,25 @@ def test_a_layer_without_the_named_parameters_is_told_which():
             self.weight = torch.nn.Parameter(torch.ones(1))
 
     assert "no parameter `weight` of shape (3,)" in check("batch_norm_module", _of_width_one_first(Bare)).message
+
+
+def test_a_list_of_names_in_place_of_parameters_is_told():
+    message = check("norm_parameters", lambda model: [name for name, _ in model.named_parameters()]).message
+    assert message == "Its list holds a str, where parameters were expected."
+
+
+def test_a_number_in_place_of_a_list_is_told():
+    verdict = check("norm_parameters", lambda model: 12)
+    assert verdict.misconception == "raises"
+    assert "It returned int where a list of parameters was expected." in verdict.message
+
+
+def test_a_network_that_was_rebuilt_is_told_what_is_missing():
+    def attempt(network):
+        network.blocks[1].branch = torch.nn.Identity()
+
+    message = check("zero_last_gamma", attempt).message
+    assert "the network has no parameter `blocks.1.branch.0.weight` any more" in message
 
 
 def _of_width_one_first(layer):

@@ -55,7 +55,7 @@ def try_list(attempt: Callable[..., Any], case: Case) -> dict[str, Any]:
     if given is None:
         raise Fault("returns-none", "It returned None where a list of parameters was expected.")
     if not isinstance(given, Iterable):
-        raise Fault("raises", f"It returned a {type(given).__name__} where a list of parameters was expected.")
+        raise Fault("raises", f"It returned {type(given).__name__} where a list of parameters was expected.")
     listed = list(given)
     for one in listed:
         if not isinstance(one, Tensor | None):
