@@ -3,6 +3,7 @@
 from bnlab.figures.axes import averaged_blocks, family_blocks
 from bnlab.figures.calibration import calibration_curve
 from bnlab.figures.convergence import steps_and_seconds, steps_by_rate
+from bnlab.figures.convolutional import accuracy_by_rate_and_place, accuracy_without_channels
 from bnlab.figures.curves import accuracy_by_step
 from bnlab.figures.distributions import before_and_after, shape_kept
 from bnlab.figures.drift import drift_by_rate, input_quantiles
@@ -11,16 +12,21 @@ from bnlab.figures.gradients import backward_graph, finite_difference_errors, gr
 from bnlab.figures.learning_rates import learning_rate_sweep
 from bnlab.figures.rate_by_group import rate_by_group
 from bnlab.figures.regularisation import effective_rates, noise_by_ghost_size, regularisers_compared
+from bnlab.figures.residual import accuracy_by_depth, branch_by_block
 from bnlab.figures.running_statistics import evaluation_by_momentum
 from bnlab.figures.signals import signals_by_layer
 from bnlab.figures.starts import accuracy_by_scale
 
 __all__ = [
+    "accuracy_by_depth",
+    "accuracy_by_rate_and_place",
     "accuracy_by_scale",
     "accuracy_by_step",
+    "accuracy_without_channels",
     "averaged_blocks",
     "backward_graph",
     "before_and_after",
+    "branch_by_block",
     "calibration_curve",
     "drift_by_rate",
     "effective_rates",

@@ -1,4 +1,4 @@
-"""Small convolutional networks: where the norm stands, what gamma and beta can do alone, and what gamma says."""
+"""Small convolutional networks: where the norm stands, and what is left when channels are removed by their gammas."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,25 +6,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bnlab.experiments.intervals import t_interval
-from bnlab.experiments.studies.affine_only import Result as AffineResult
 from bnlab.experiments.studies.channel_importance import REMOVED
 from bnlab.experiments.studies.channel_importance import Result as ImportanceResult
 from bnlab.experiments.studies.small_cnns import Result as SmallResult
 from bnlab.figures.style import COLOURS, new_figure
 
 PLACES = {
-    "no_norm": ("no norm", COLOURS["no_norm"], "-"),
-    "before": ("norm before ReLU", COLOURS["batch_norm"], "-"),
-    "after": ("norm after ReLU", COLOURS["input"], "-"),
-    "residual": ("no norm", COLOURS["no_norm"], "-"),
-    "residual_norm": ("gammas start at 1", COLOURS["batch_norm"], "-"),
-    "zero_gamma": ("last gammas start at 0", COLOURS["output"], "-"),
-}
-TRAINED = {
-    "all": ("everything", COLOURS["theory"]),
-    "affine": ("gamma and beta", COLOURS["batch_norm"]),
-    "head": ("the head", COLOURS["output"]),
-    "random": ("two weights a channel", COLOURS["averaged"]),
+    "no_norm": ("no norm", COLOURS["no_norm"]),
+    "before": ("norm before ReLU", COLOURS["batch_norm"]),
+    "after": ("norm after ReLU", COLOURS["input"]),
+    "residual": ("no norm", COLOURS["no_norm"]),
+    "residual_norm": ("gammas start at 1", COLOURS["batch_norm"]),
+    "zero_gamma": ("last gammas start at 0", COLOURS["output"]),
 }
 RULES = {
     "none": "none",
@@ -51,7 +44,7 @@ def accuracy_by_rate_and_place(result: SmallResult, *, title: str) -> Figure:
     rates, arms = np.array(result.config.learning_rates), result.config.compared
     left.set_xscale("log")
     for side, arm in enumerate(arms):
-        label, colour, _ = PLACES[arm]
+        label, colour = PLACES[arm]
         x = rates * 1.07 ** (side - (len(arms) - 1) / 2)  # side by side, so that no arm hides another
         accuracy = 100 * result.validation[arm]
         for at, seeds in zip(x, accuracy, strict=True):
@@ -63,27 +56,6 @@ def accuracy_by_rate_and_place(result: SmallResult, *, title: str) -> Figure:
     left.set(xlabel="learning rate (log scale)", ylabel="validation accuracy, %")
     right.set_yticks(range(len(arms)), [PLACES[arm][0] for arm in arms], fontsize=9)
     right.set(xlabel="test accuracy at the best rate, %", ylim=(len(arms) - 0.5, -0.5))
-    return figure
-
-
-def accuracy_by_what_is_trained(result: AffineResult, *, title: str) -> Figure:
-    """Test accuracy of each arm at its best rate, beside how many numbers the arm trains.
-
-    Args:
-        result: the study.
-        title: the finding.
-
-    Returns:
-        One panel with a row for each arm: a dot a seed, a bar over the 95% interval of the mean.
-    """
-    figure, axes = new_figure(title=title, height=2.9)
-    ax = axes.item()
-    for row, (arm, (_, colour)) in enumerate(TRAINED.items()):
-        _row(ax, row, 100 * result.test[arm], colour)
-    labels = [f"{label}: {int(result.trained[arm]):,}" for arm, (label, _) in TRAINED.items()]
-    ax.set_yticks(range(len(TRAINED)), labels, fontsize=10)
-    ax.axvline(10, color=COLOURS["theory"], linestyle=":", linewidth=1)
-    ax.set(xlabel="test accuracy, %", xlim=(0, 102), ylim=(len(TRAINED) - 0.5, -0.5))
     return figure
 
 

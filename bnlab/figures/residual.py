@@ -66,15 +66,17 @@ def accuracy_by_depth(result: DepthResult, *, title: str) -> Figure:
     for ax, arms, name in zip(axes[0], (PLAIN, RESIDUAL), ("plain", "residual"), strict=True):
         for side, (arm, (label, colour)) in enumerate(arms.items()):
             depths, accuracy = result.config.depths_of(arm), 100 * result.train[arm]
-            x = np.arange(len(depths)) + 0.12 * (side - (len(arms) - 1) / 2)  # so that no arm hides another
+            apart = 0.04 * len(depths)  # so that no arm hides another
+            x = np.arange(len(depths)) + apart * (side - (len(arms) - 1) / 2)
             for at, seeds in zip(x, accuracy, strict=True):
                 ax.plot([at] * seeds.size, seeds, "o", color=colour, alpha=0.5, markersize=4, markeredgewidth=0)
             ax.plot(x, np.median(accuracy, axis=1), color=colour, label=label)
             ax.set_xticks(range(len(depths)), [str(depth) for depth in depths])
+            ax.set_xlim(-0.15 * len(depths), len(depths) - 1 + 0.15 * len(depths))
         ax.axhline(10, color=COLOURS["theory"], linestyle=":", linewidth=1)
         ax.grid(visible=False, axis="x")
         ax.set(title=name, xlabel="hidden layers", ylim=(-4, 103))
         ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0.0, 0.16))
     axes[0, 0].set_ylabel("training accuracy, %")
-    axes[0, 0].annotate("guessing", (0, 10), xytext=(0, 4), textcoords="offset points", ha="center")
+    axes[0, 1].annotate("guessing", (0, 10), xytext=(0, -13), textcoords="offset points", ha="center")
     return figure

@@ -2,7 +2,15 @@ import pytest
 import torch
 from torch import nn
 
-from bnlab.experiments.models import ResidualBlock, cnn, mlp, resnet
+from bnlab.experiments.models import (
+    PreactivationBlock,
+    ResidualBlock,
+    cnn,
+    mlp,
+    preactivation_resnet,
+    residual_mlp,
+    resnet,
+)
 from bnlab.layers import BatchNorm1d, BatchNorm2d
 
 
@@ -20,6 +28,8 @@ def weights(model):
         (mlp, BatchNorm1d, {"depth": 3, "width": 20}),
         (cnn, BatchNorm2d, {"depth": 3, "width": 6}),
         (resnet, BatchNorm2d, {"blocks": 2, "width": 6}),
+        (preactivation_resnet, BatchNorm2d, {"blocks": 2, "width": 6}),
+        (residual_mlp, BatchNorm1d, {"blocks": 2, "width": 6}),
     ],
 )
 def test_both_arms_start_from_the_same_weights(make, norm, settings):
@@ -81,3 +91,64 @@ def test_cnn_keeps_the_image_and_averages_it_for_the_head():
     maps = model[:-3](x)
     assert maps.shape == (5, 6, 7, 6)
     torch.testing.assert_close(model(x), model[-1](maps.mean((2, 3))))
+
+
+def test_the_norm_of_a_cnn_stands_where_it_is_asked_for():
+    before, after = (cnn(1, 10, depth=2, width=4, norm=BatchNorm2d, norm_after=place) for place in (False, True))
+    assert [type(layer) for layer in before[:6]] == 2 * [nn.Conv2d, BatchNorm2d, nn.ReLU]
+    assert [type(layer) for layer in after[:6]] == 2 * [nn.Conv2d, nn.ReLU, BatchNorm2d]
+    assert after[0].bias is None
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [(cnn, {"depth": 2}), (resnet, {"blocks": 1}), (preactivation_resnet, {"blocks": 1})],
+)
+def test_only_the_first_convolution_has_the_stride(make, settings):
+    model = make(1, 10, width=4, stride=2, **settings)
+    assert [m.stride for m in model.modules() if isinstance(m, nn.Conv2d)][:2] == [(2, 2), (1, 1)]
+    assert model(torch.randn(3, 1, 8, 8)).shape == (3, 10)
+
+
+def test_blocks_whose_last_gamma_is_zero_start_as_the_identity_and_only_these_gammas_are():
+    model = resnet(1, 10, blocks=2, width=4, norm=BatchNorm2d, zero_gamma=True)
+    x = torch.rand(3, 4, 5, 5)
+    blocks = [layer for layer in model if isinstance(layer, ResidualBlock)]
+    assert all(torch.equal(block(x), x) for block in blocks)
+    gammas = [m.weight.unique().tolist() for m in model.modules() if isinstance(m, BatchNorm2d)]
+    assert gammas == [[1.0], [1.0], [0.0], [1.0], [0.0]]
+
+
+def test_a_gamma_of_zero_needs_a_norm():
+    with pytest.raises(ValueError, match="zero_gamma: expected a norm, whose gamma can start at 0, got None"):
+        resnet(1, 10, blocks=1, width=4, zero_gamma=True)
+
+
+@pytest.mark.parametrize(("make", "norm"), [(preactivation_resnet, BatchNorm2d), (residual_mlp, BatchNorm1d)])
+def test_the_skip_connection_adds_the_branch_and_changes_nothing_else(make, norm):
+    model = make(64 if make is residual_mlp else 1, 10, blocks=2, width=4, norm=norm, generator=generator())
+    block = next(layer for layer in model if isinstance(layer, PreactivationBlock))
+    x = torch.randn(7, 4, *([] if make is residual_mlp else [5, 5]))  # also negative: no ReLU stands in the way
+    torch.testing.assert_close(block(x), x + block.branch(x))
+    assert [type(layer) for layer in block.branch][:2] == [norm, nn.ReLU]
+
+
+@pytest.mark.parametrize("make", [preactivation_resnet, residual_mlp])
+def test_with_skip_init_a_block_is_the_identity_until_its_strength_has_moved(make):
+    model = make(64 if make is residual_mlp else 1, 10, blocks=1, width=4, skip_init=True, generator=generator())
+    block = next(layer for layer in model if isinstance(layer, PreactivationBlock))
+    x = torch.randn(7, 4, *([] if make is residual_mlp else [5, 5]))
+    y = block(x)
+    assert torch.equal(y, x)
+    (y * torch.randn_like(y)).sum().backward()
+    assert block.strength.grad.abs().item() > 0
+    nn.init.constant_(block.strength, 0.5)
+    torch.testing.assert_close(block(x), x + 0.5 * block.branch(x))
+
+
+def test_networks_that_end_on_a_sum_have_a_norm_and_a_relu_before_the_head():
+    assert [type(layer) for layer in residual_mlp(64, 10, blocks=1, width=4, norm=BatchNorm1d)[-3:]] == [
+        BatchNorm1d,
+        nn.ReLU,
+        nn.Linear,
+    ]

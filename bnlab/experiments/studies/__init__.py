@@ -88,6 +88,20 @@ STUDIES = {
         Study(
             "weight_decay", "regularisers", (("compared", ("batch_norm", "decay", "decay_of_fed", "decay_of_rest")),)
         ),
+        Study("residual_signal", "residual_signal"),
+        Study("depth", "depth"),
+        Study("norm_placement", "small_cnns"),
+        Study(
+            "small_resnet",
+            "small_cnns",
+            (
+                ("compared", ("residual", "residual_norm", "zero_gamma")),
+                ("learning_rates", (0.03, 0.1, 0.3, 1.0, 3.0)),
+                ("steps", 100),
+            ),
+        ),
+        Study("affine_only", "affine_only"),
+        Study("channel_importance", "channel_importance"),
     )
 }
 

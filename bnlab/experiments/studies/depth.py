@@ -39,17 +39,21 @@ class Config(Settings):
     Attributes:
         depths: hidden layers of the plain networks.
         residual_depths: of the residual ones; even numbers, since a block has two.
-        learning_rates: those with a norm or with SkipInit choose among them, at each depth.
-        plain_rates: plain networks without a norm choose among these: deep ones need smaller ones.
-        residual_rates: residual networks without either choose among these: deep ones start with huge signals.
+        plain_rates: learning rates among which this arm chooses at each depth; so with the other arms.
+        plain_norm_rates: see `plain_rates`.
+        residual_rates: some are tiny, since deep networks of this arm start with huge signals.
+        residual_norm_rates: see `plain_rates`.
+        skip_init_rates: see `plain_rates`.
     """
 
     dataset: str = "digits"
     depths: tuple[int, ...] = (4, 20, 40)
     residual_depths: tuple[int, ...] = (4, 40)
-    learning_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
     plain_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
-    residual_rates: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1)
+    plain_norm_rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
+    residual_rates: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 0.01, 0.1, 0.3)
+    residual_norm_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
+    skip_init_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
     width: int = 32
     batch_size: int = 32
     steps: int = 150
@@ -62,7 +66,8 @@ class Config(Settings):
 
     def rates_of(self, arm: str) -> tuple[float, ...]:
         """The learning rates that an arm chooses among."""
-        return {"plain": self.plain_rates, "residual": self.residual_rates}.get(arm, self.learning_rates)
+        rates: tuple[float, ...] = getattr(self, f"{arm}_rates")
+        return rates
 
     def depths_of(self, arm: str) -> tuple[int, ...]:
         """The depths of an arm."""
