@@ -172,8 +172,7 @@ class Steps:
     def finish(self) -> None:
         """Move the running statistics by this batch's; last, so that a batch that failed moves none."""
         if self.by_batch:
-            mean, var = (torch.cat(found).detach() for found in (self.means, self.variances))
-            self.norm.track(mean, var, self.sizes[: self.by_batch])
+            self.norm.track(torch.cat(self.means), torch.cat(self.variances), self.sizes[: self.by_batch])
 
     def _normalise(
         self, x: Float[Tensor, "steps n c"], which: slice, plus: Tensor | None

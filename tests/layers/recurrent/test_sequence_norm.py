@@ -159,7 +159,28 @@ def test_an_empty_batch_gives_an_empty_output_and_moves_no_statistic(told):
     assert (layer.running_var == 1).all()
 
 
+def test_a_single_step_without_running_statistics_is_refused_in_evaluation_too():
+    layer, x = SequenceBatchNorm1d(FEATURES, track_running_stats=False).double().eval(), sequences()[:1]
+    for given, told in ((x[:, :1], {}), (x, {"lengths": [1]})):
+        with pytest.raises(ValueError, match="expected more than one real step"):
+            layer(given, **told)
+    assert SequenceBatchNorm1d(FEATURES).double().eval()(x, lengths=[1]).shape == x.shape  # these need none
+
+
 # ---- construction and state ----
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("tracked_at_first", [True, False])
+@each_form
+def test_a_later_change_of_track_running_stats_acts_as_in_batch_norm(call, mask, tracked_at_first, training):
+    ours, theirs = twins(track_running_stats=tracked_at_first)
+    for layer in (ours, theirs):
+        layer.track_running_stats = not tracked_at_first
+        layer.train(training)
+    x = sequences()
+    assert_close(call(ours, x)[mask()], theirs(x[mask()]), **EXACT)
+    assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), **EXACT)
 
 
 def test_constructor_and_state_are_those_of_batch_norm():
