@@ -41,7 +41,7 @@ class Config(Settings):
     ("real"), and over one sequence at a time ("one"), as when a device holds one and gradients are accumulated.
     """
 
-    learning_rates: tuple[float, ...] = (0.005, 0.015, 0.045)
+    learning_rates: tuple[float, ...] = (0.01, 0.03, 0.09)
     width: int = 16
     heads: int = 2
     blocks: int = 1
