@@ -22,6 +22,9 @@ CHAPTERS = (  # the notebooks' stems, in the order in which they are read
     "05_mechanism_inference",
     "06_benefits_faster",
     "07_benefits_robust",
+    "08_use_cases_cnn",
+    "09_use_cases_rnn",
+    "11_alternatives",
 )
 MOST_WORDS = {"short": 85, "two_minutes": 340}  # what is said in 30 seconds and in two minutes, at 170 words a minute
 WIDEST_LINE = 76  # of what is written on the whiteboard: a terminal's 80 columns, less an indent

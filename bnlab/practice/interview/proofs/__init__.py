@@ -9,18 +9,33 @@ import inspect
 from collections.abc import Callable
 
 from bnlab.practice.interview.proofs import (
+    alternatives,
     backward,
+    cnn,
     definition,
     inference,
     mathematics,
     optimisation,
     regularisation,
+    sequences,
     signals,
 )
 
+MODULES = (
+    alternatives,
+    backward,
+    cnn,
+    definition,
+    inference,
+    mathematics,
+    optimisation,
+    regularisation,
+    sequences,
+    signals,
+)
 PROOFS: dict[str, Callable[..., bool]] = {
     name: function
-    for module in (backward, definition, inference, mathematics, optimisation, regularisation, signals)
+    for module in MODULES
     for name, function in vars(module).items()
     if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
 }
