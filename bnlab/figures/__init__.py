@@ -9,11 +9,13 @@ from bnlab.figures.distributions import before_and_after, shape_kept
 from bnlab.figures.drift import drift_by_rate, input_quantiles
 from bnlab.figures.epsilon import epsilon_placement
 from bnlab.figures.gradients import backward_graph, finite_difference_errors, gradient_on_the_circle
+from bnlab.figures.leak import edited_future, loss_by_mode
 from bnlab.figures.learning_rates import learning_rate_sweep
 from bnlab.figures.rate_by_group import rate_by_group
 from bnlab.figures.regularisation import effective_rates, noise_by_ghost_size, regularisers_compared
 from bnlab.figures.residual import accuracy_by_depth, branch_by_block
 from bnlab.figures.running_statistics import evaluation_by_momentum
+from bnlab.figures.sequences import gradients_through_time, recurrent_by_rate, sequence_norms_compared
 from bnlab.figures.signals import signals_by_layer
 from bnlab.figures.starts import accuracy_by_scale
 
@@ -29,17 +31,22 @@ __all__ = [
     "branch_by_block",
     "calibration_curve",
     "drift_by_rate",
+    "edited_future",
     "effective_rates",
     "epsilon_placement",
     "evaluation_by_momentum",
     "family_blocks",
     "finite_difference_errors",
     "gradient_on_the_circle",
+    "gradients_through_time",
     "input_quantiles",
     "learning_rate_sweep",
+    "loss_by_mode",
     "noise_by_ghost_size",
     "rate_by_group",
+    "recurrent_by_rate",
     "regularisers_compared",
+    "sequence_norms_compared",
     "shape_kept",
     "signals_by_layer",
     "steps_and_seconds",

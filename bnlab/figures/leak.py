@@ -38,10 +38,9 @@ def edited_future(result: Result, *, title: str) -> Figure:
         ax.minorticks_off()
         ax.set(xticks=range(result.config.tosses), ylim=(-3e-4, 2))
     axes[0, 0].set_ylabel("change of the output,\nshare of that at the changed token")
-    axes[0, 0].annotate("changed", (result.config.edited, 3e-4), xytext=(-4, 0), ha="right", textcoords="offset points")
-    figure.supxlabel("step", fontsize=11)
+    figure.supxlabel(f"step (the token at step {result.config.edited} was changed)", fontsize=11)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    axes[0, 1].legend(handles, labels, loc="center left", bbox_to_anchor=(0.0, 0.42), fontsize=9)
+    axes[0, 1].legend(handles, labels, loc="center left", bbox_to_anchor=(0.0, 0.23), fontsize=9)
     return figure
 
 
@@ -70,8 +69,8 @@ def loss_by_mode(result: Result, *, title: str) -> Figure:
     ax.annotate("log 2", (end, FLOOR), xytext=(0, 3), ha="right", textcoords="offset points", color=COLOURS["theory"])
     ax.set_xticks(range(len(result.config.batch_sizes)), [_sequences(size) for size in result.config.batch_sizes])
     ax.grid(visible=False, axis="x")
-    ax.set(xlabel="batch", ylabel="loss, nats a toss", xlim=(-0.5, end), ylim=(0, None))
-    ax.legend(loc="upper right")
+    ax.set(xlabel="batch", ylabel="loss, nats a toss", xlim=(-0.5, end), ylim=(0.4, None))
+    ax.legend(loc="lower right")
     return figure
 
 

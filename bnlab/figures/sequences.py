@@ -101,7 +101,7 @@ def sequence_norms_compared(result: TransformerResult, *, title: str) -> Figure:
     left.set_yticks(range(len(result.test)), [TRANSFORMER[arm][0] for arm in result.test], fontsize=9)
     left.set(xlabel="numbers right in testing, %", xlim=(0, 100), ylim=(len(result.test) - 0.5, -0.5))
     right.set(xlabel="loss, nats a word (open: training mode)", xscale="log")
-    right.set_xticks([0.03, 0.1, 0.3, 1, 3], ["0.03", "0.1", "0.3", "1", "3"])
+    right.set_xticks([0.05, 0.1, 0.3, 1, 3], ["0.05", "0.1", "0.3", "1", "3"])
     right.minorticks_off()
     return figure
 

@@ -102,6 +102,10 @@ STUDIES = {
         ),
         Study("affine_only", "affine_only"),
         Study("channel_importance", "channel_importance"),
+        Study("recurrent_norm", "recurrent_norm"),
+        Study("recurrent_norm_mnist1d", "recurrent_norm", (("dataset", "mnist1d"),)),
+        Study("transformer_norms", "transformer_norms"),
+        Study("future_leak", "future_leak"),
     )
 }
 

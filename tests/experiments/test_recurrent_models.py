@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from bnlab.experiments.recurrent_models import RecurrentClassifier
+
+
+def made(norm, gamma=0.1, seed=3):
+    return RecurrentClassifier(2, 10, hidden=6, length=7, norm=norm, gamma=gamma, seed=seed)
+
+
+def test_the_seed_alone_draws_the_weights_and_leaves_torchs_generator():
+    before = torch.get_rng_state()
+    plain, normed, other = made(None), made("batch"), made(None, seed=4)
+    assert torch.equal(torch.get_rng_state(), before)
+    for name in ("lstm.weight_ih", "lstm.weight_hh", "lstm.bias", "head.weight", "head.bias"):
+        assert torch.equal(plain.get_parameter(name), normed.get_parameter(name))
+        assert not torch.equal(plain.get_parameter(name), other.get_parameter(name))
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_it_classifies_by_the_last_hidden_state(norm):
+    model, x = made(norm).eval(), torch.randn(5, 7, 2)
+    outputs, _ = model.lstm(x)
+    torch.testing.assert_close(model(x), model.head(outputs[:, -1]))
+
+
+@pytest.mark.parametrize("gamma", [0.1, 1.0])
+def test_gamma_starts_where_it_is_told(gamma):
+    scales = [p for name, p in made("batch", gamma).named_parameters() if "norm" in name and name.endswith("weight")]
+    assert len(scales) == 3
+    assert all(torch.equal(scale, torch.full_like(scale, gamma)) for scale in scales)
