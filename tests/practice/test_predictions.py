@@ -2,9 +2,15 @@ import html
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
+from torch import nn
 
+from bnlab.experiments.data import digits
+from bnlab.experiments.models import cnn
 from bnlab.experiments.studies import STUDIES
+from bnlab.experiments.training import train
+from bnlab.layers import BatchNorm2d
 from bnlab.practice.exercises import predictions
 from bnlab.practice.exercises.predictions import (
     Prediction,
@@ -244,6 +250,64 @@ def test_the_network_without_batch_norm_is_ahead_by_more_than_a_point_at_the_sma
     medians = {arm: np.median(accuracy[0]) for arm, accuracy in study.validation.items()}
     assert medians["no_norm"] > medians["batch_norm"] + 0.01
     assert package_predictions()["smallest-rate"].answer == "c"
+
+
+def _chosen(id_):
+    prediction = package_predictions()[id_]
+    return prediction.choices[prediction.answer]
+
+
+def test_the_64th_branch_is_a_64th_of_its_sum():
+    share = STUDIES["residual_signal"].stored().ratio_at("batch_norm", 64)
+    assert (np.abs(64 * share - 1) < 0.2).all()
+    assert _chosen("branch-at-block-64") == "about a 64th of it"
+
+
+def test_a_larger_gamma_and_smaller_readers_leave_the_function_alone():
+    assert PROOFS["gamma_is_no_score"]()
+    assert _chosen("same-function-other-gamma").startswith("they stay as they were, though that gamma is now by far")
+
+
+def test_padding_is_counted_by_batch_norm():
+    assert PROOFS["padding_counts"](mean_with_padding=2.25, mean=3)
+    assert _chosen("padded-steps") == "2.25, the mean of all four steps"
+
+
+def test_the_mean_slope_of_tanh_depends_on_gamma():
+    assert PROOFS["slope_and_growth"](at_1=0.61, at_a_tenth=0.99)
+    assert _chosen("gamma-a-tenth") == "about 0.6 at 1, and 0.99 at 0.1"
+
+
+def test_one_edited_token_moves_all_sequences():
+    assert PROOFS["leak"](own_past_moves=True, other_sequences_move=True)
+    assert _chosen("future-token-edited") == "those of all eight sequences"
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_coins_are_beaten_in_training_mode_only(size):
+    study = STUDIES["future_leak"].stored()
+    place = study.config.batch_sizes.index(size)
+    assert (study.training_mode["batch_norm"][place] < np.log(2)).all()
+    assert (study.evaluation_mode["batch_norm"][place] > np.log(2)).all()
+    assert _chosen("coins-below-entropy").startswith("below 0.693 in training mode, at 0.693 or above")
+
+
+def test_two_examples_become_one_and_minus_one():
+    x = np.array([[3.0, -7.0], [3.1, 900.0]])
+    np.testing.assert_allclose(batch_norm_forward(x, np.ones(2), np.zeros(2))[0], [[-1, -1], [1, 1]], atol=0.01)
+    assert _chosen("batch-of-two") == "one of them +1, the other -1"
+
+
+def test_the_mean_of_an_image_spreads_several_times_as_far_as_its_positions_say():
+    model = cnn(1, 10, depth=3, width=16, norm=BatchNorm2d, generator=torch.Generator().manual_seed(0))
+    train(model, digits().train, learning_rate=0.3, seed=0, steps=100, batch_size=32)
+    *_, last = [index for index, layer in enumerate(model) if isinstance(layer, nn.Conv2d)]
+    with torch.no_grad():
+        maps = model.eval()[: last + 1](digits().train.x)
+    assert maps.shape[2:] == (8, 8)
+    times = 8 * maps.mean((2, 3)).std(0) / maps.transpose(0, 1).flatten(1).std(1)
+    assert times.median() > 2
+    assert _chosen("positions-that-do-not-count") == "several times as far"
 
 
 # --- files

@@ -1,6 +1,7 @@
 """Proofs of answers on recurrent networks and transformers."""
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +37,40 @@ def padding_counts(*, mean_with_padding: float = 2.25, mean: int = 3, evaluation
     return found == [mean_with_padding, mean] and off == [evaluation_is_off, False]
 
 
-def slope_of_tanh(*, at_1: float = 0.61, at_a_tenth: float = 0.99, ten_times: int = 10) -> bool:
-    """The mean slope of tanh over normally distributed inputs of standard deviation 1 and 0.1."""
+def slope_and_growth(
+    *, at_1: float = 0.61, at_a_tenth: float = 0.99, ten_times: int = 10, growth_at_1: float = 1.085,
+    growth_at_a_tenth: float = 1.0, steps: int = 64, after_them: int = 188,
+) -> bool:  # fmt: skip
+    """The mean slope of tanh behind a norm, and the growth of a gradient per step of h = tanh(BN(W h))."""
     z = torch.special.ndtri((torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000)
-    slopes = [round(float((1 - torch.tanh(gamma * z) ** 2).mean()), 2) for gamma in (1.0, 0.1)]
+    slopes, growths = [], []
+    for gamma in (1.0, 0.1):
+        h = torch.tanh(gamma * z)
+        slope = 1 - h.square()
+        slopes.append(round(float(slope.mean()), 2))
+        growths.append(gamma * float((slope.square().mean() / h.square().mean()).sqrt()))
     starts = BatchNormLSTM(1, 2, max_length=3).state_dict()["norm_c.weight"]
-    return slopes == [at_1, at_a_tenth] and math.isclose(1 / float(starts[0]), ten_times, rel_tol=1e-6)
+    return (
+        slopes == [at_1, at_a_tenth]
+        and [round(growth, 3) for growth in growths] == [growth_at_1, growth_at_a_tenth]
+        and round(growths[0] ** steps) == after_them
+        and math.isclose(_growth_of_a_chain(gamma=1.0), growth_at_1, rel_tol=0.02)
+        and math.isclose(1 / float(starts[0]), ten_times, rel_tol=1e-6)
+    )
+
+
+@cache
+def _growth_of_a_chain(*, gamma: float, steps: int = 20, width: int = 256) -> float:
+    """The mean growth of a gradient per step backward through h = tanh(BN(W h)), in one chain at its start."""
+    generator = torch.Generator().manual_seed(0)
+    h = torch.randn(width, width, generator=generator).requires_grad_()
+    weight = torch.randn(width, width, generator=generator) / math.sqrt(width)
+    norm, states = nn.BatchNorm1d(width), [h]
+    nn.init.constant_(norm.weight, gamma)
+    for _ in range(steps):
+        states.append(torch.tanh(norm(states[-1] @ weight)))
+    gradients = torch.autograd.grad(states[-1], states[1:], torch.randn(width, width, generator=generator))
+    return float((gradients[0].norm() / gradients[-1].norm()) ** (1 / (steps - 1)))
 
 
 def statistics_of_all_steps(
