@@ -12,9 +12,10 @@ class FilterResponseNorm2d(nn.Module):
 
     Each channel of each example is divided by its root mean square over the positions, uncentred, and what comes out
     is scaled, shifted and cut from below at a learned `tau`: the thresholded linear unit, which stands where a ReLU
-    would, so none should follow. No example meets another, so training and evaluation are the same. The mean square is
-    computed in float32, and in float64 for float64 input; the output has the input's dtype. A map of one position
-    leaves hardly more than the sign of `x`; for such layers the paper learns `eps`, which is a constant here.
+    would, so none should follow; at a tie the gradient goes to `tau`. No example meets another, so training and
+    evaluation are the same. The mean square is computed in float32, and in float64 for float64 input; the output has
+    the input's dtype. A map of one position leaves hardly more than the sign of `x`; for such layers the paper learns
+    `eps`, which is a constant here.
 
     Args:
         num_features: channels of the input, at least 1.
@@ -68,4 +69,6 @@ class FilterResponseNorm2d(nn.Module):
             raise ValueError(f"FilterResponseNorm2d expected x of a floating-point dtype, got {x.dtype}")
         wide = x.to(statistics_dtype(x.dtype))
         weight, bias, tau = (per_channel(p, wide) for p in (self.weight, self.bias, self.tau))
-        return torch.maximum(scale_and_shift(rescale(wide, (2, 3), self.eps), weight, bias), tau).to(x.dtype)
+        y = scale_and_shift(rescale(wide, (2, 3), self.eps), weight, bias)
+        # Not maximum, which would halve the gradient where the two are equal; and NaN is not below tau, so it passes.
+        return torch.where(y <= tau, tau, y).to(x.dtype)

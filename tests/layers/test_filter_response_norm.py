@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -40,6 +41,24 @@ def test_it_starts_as_a_relu_of_the_rescaled_map_and_a_reset_restores_that():
     assert_close(dict(layer.state_dict()), dict(FilterResponseNorm2d(3).state_dict()), rtol=0, atol=0)
     x = torch.randn(2, 3, 4, 4)
     assert_close(layer(x), (x / (x.square().mean((2, 3), keepdim=True) + 1e-6).sqrt()).relu())
+
+
+def test_at_a_tie_the_gradient_goes_to_the_threshold_as_in_the_reference():
+    layer = FilterResponseNorm2d(1, dtype=torch.float64)
+    x = torch.tensor([[[[3.0, 0.0], [-4.0, 0.0]]]], dtype=torch.float64, requires_grad=True)  # two of them meet tau, 0
+    grad_y = torch.tensor([[[[1.0, 10.0], [100.0, 1000.0]]]], dtype=torch.float64)
+    layer(x).backward(grad_y)
+    _, cache = family.filter_response_norm_forward(x.detach().numpy(), np.ones(1), np.zeros(1), np.zeros(1))
+    grads = family.filter_response_norm_backward(grad_y.numpy(), cache)
+    got = [x.grad, layer.weight.grad, layer.bias.grad, layer.tau.grad]
+    assert_close(got, [torch.from_numpy(each) for each in grads], rtol=1e-10, atol=1e-10)
+    assert layer.tau.grad.item() == 1110
+
+
+def test_nan_passes_the_threshold():
+    x = torch.ones(1, 3, 2, 2)
+    x[0, 1, 0, 0] = torch.nan
+    assert torch.equal(FilterResponseNorm2d(3)(x).isnan().all((2, 3)), torch.tensor([[False, True, False]]))
 
 
 def test_an_example_does_not_depend_on_its_batch_mates_nor_on_the_mode():
