@@ -1,6 +1,6 @@
 """Batch norm layers replaced, in any network, by another norm or by another implementation."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -92,7 +92,7 @@ def _target(to: str, options: Options) -> Target:
     groups, dimension = options.groups, options.dimension
     if groups is not None and (type(groups) is not int or groups < 1):
         raise ValueError(f"expected groups to be a whole number of at least 1, got {groups!r}")
-    if dimension is not None and dimension not in {1, 2, 3}:
+    if dimension is not None and (type(dimension) is not int or dimension not in {1, 2, 3}):
         raise ValueError(f"expected dimension to be 1, 2 or 3, got {dimension!r}")
     return target
 
@@ -101,8 +101,10 @@ def _left(
     places: Mapping[nn.Module, list[Place]], skip: Collection[str], target: Target, options: Options
 ) -> dict[nn.Module, str]:
     """The layers that stay, each with the reason."""
+    if not isinstance(skip, Iterable):
+        raise ValueError(f"expected skip to hold names of batch norm layers of the model, got {skip!r}")  # noqa: TRY004 - as for the model
     skipped = (skip,) if isinstance(skip, str) else tuple(skip)
-    known = {place.name for where in places.values() for place in where}
+    known = [place.name for where in places.values() for place in where]
     for name in skipped:
         if name not in known:
             raise ValueError(f"expected skip to hold names of batch norm layers of the model, got {name!r}")

@@ -77,16 +77,16 @@ def test_groups_that_are_no_number_of_groups_are_refused(groups):
     assert line == f"expected groups to be a whole number of at least 1, got {groups!r}"
 
 
-@pytest.mark.parametrize("dimension", [0, 4, "2d"])
+@pytest.mark.parametrize("dimension", [0, 4, "2d", 2.0, True, [2]])
 def test_another_dimension_is_refused(dimension):
     line = assert_refused(ResNet(), "frozen", dimension=dimension)
     assert line == f"expected dimension to be 1, 2 or 3, got {dimension!r}"
 
 
-@pytest.mark.parametrize("skip", ["bn2", ["bn1", "fc"], ["layer1"], [3]])
+@pytest.mark.parametrize("skip", ["bn2", ["bn1", "fc"], ["layer1"], [3], [["bn1"]], 3, None])
 def test_skipping_what_is_no_batch_norm_layer_is_refused(skip):
     line = assert_refused(ResNet(), "frozen", skip=skip)
-    wrong = skip if isinstance(skip, str) else skip[-1]
+    wrong = skip[-1] if isinstance(skip, list) else skip
     assert line == f"expected skip to hold names of batch norm layers of the model, got {wrong!r}"
 
 
