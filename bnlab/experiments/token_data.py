@@ -16,7 +16,7 @@ ONES = (
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 VOCABULARY = ("padding", "end", "=", *"0123456789", *ONES, *TENS, "hundred", "thousand", "and")
 CODE = {token: code for code, token in enumerate(VOCABULARY)}
-LENGTH = 12  # of the longest: 1111=, seven words without the end, which is only ever a target
+LENGTH = 12  # of the longest: 1121=, seven words without the end, which is only ever a target
 
 HEADS, TAILS, START = 1, 2, 3  # 0 is PADDING
 COIN_TOKENS = 4

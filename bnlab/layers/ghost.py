@@ -18,7 +18,8 @@ class GhostBatchNorm(BatchNorm):
     In training the batch is cut into consecutive ghost batches, and each is normalised by its own statistics. So the
     noise of the statistics is that of a small batch, while the gradient is that of a large one. Output and running
     statistics are what batch norm gives if it is fed the ghost batches one after another, and
-    `num_batches_tracked` counts ghost batches. Evaluation is that of batch norm.
+    `num_batches_tracked` counts ghost batches. Evaluation is that of batch norm. Whether statistics move is settled at
+    construction: in training, a `track_running_stats` that is set to False later does not hold them still.
 
     Args:
         num_features: channels of the input, at least 1.
