@@ -125,8 +125,8 @@ OF_ALTERNATIVES = {
         WITHOUT,
     ),
     "limits-ignored": Misconception(
-        "A limit is not applied. Without limits the output is that of inference: nothing is left of the batch's own "
-        "statistics, and training may run away as it does with running statistics. Both r and d are clipped.",
+        "A limit is not applied. Without limits the output is that of inference, also early in training, when the "
+        "running statistics are far behind the weights. The limits keep it near batch norm: both r and d are clipped.",
         SMALL,
     ),
     "limits-one-sided": Misconception(

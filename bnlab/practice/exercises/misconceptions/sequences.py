@@ -138,8 +138,8 @@ OF_SEQUENCES = {
         LSTM,
     ),
     "one-sum-not-normalised": Misconception(
-        "W_x x or W_h h goes into the gates as it is. Laurent et al. did so with the input's; Cooijmans et al. "
-        "normalise both, each by itself.",
+        "W_x x or W_h h goes into the gates as it is. Laurent et al. left W_h h so and normalised W_x x alone; "
+        "Cooijmans et al. normalise both, each by itself.",
         LSTM,
     ),
     "cell-normalised-and-kept": Misconception(

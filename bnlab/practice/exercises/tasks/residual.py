@@ -110,7 +110,7 @@ TASKS = (
             "Uncorrelated signals add their variances. What is the variance behind block 1, and behind block 2?",
             "`np.cumsum(branch_variances)` is what the branches have brought so far; the input came before them.",
         ),
-        after="With branches of variance 1 it is 1 / (l + 1) behind block l: the deeper, the nearer to the identity.",
+        after="With input and branches of variance 1 it is 1 / (l + 1) behind block l: ever nearer to the identity.",
     ),
     Task(
         id="prune_channels",
