@@ -170,6 +170,7 @@ def test_a_new_module_prints_registers_and_starts_as_torch_does(name, args, shap
     assert repr(ours) == repr(theirs)
     assert list(ours._parameters) == list(theirs._parameters)  # with those registered as None
     assert list(ours._buffers) == list(theirs._buffers)
+    assert ours.state_dict()._metadata == theirs.state_dict()._metadata  # the version of the checkpoint
     assert_same_state(ours, theirs, rtol=0, atol=0)
     public = {name: value for name, value in vars(theirs).items() if not name.startswith("_")}
     assert {name: getattr(ours, name) for name in public} == public
