@@ -52,8 +52,8 @@ class BatchNormLSTM(nn.Module):
         max_length: steps with running statistics of their own: best the length of the longest sequence in training.
         norm: "batch", or None for a plain LSTM.
         gamma: start of the three scales.
-        orthogonal: start with matrices whose columns are orthonormal and biases of 0, as the paper does in its
-            experiments on text, not with those of `torch.nn.LSTM`.
+        orthogonal: start with matrices whose columns (or rows, if these are fewer) are orthonormal and biases of 0, as
+            the paper does in its experiments on text, not with those of `torch.nn.LSTM`.
         eps: added to the variance, under the root.
         momentum: weight of the new batch, `running = (1 - momentum) * running + momentum * batch`; None for the plain
             average over all batches.
