@@ -96,7 +96,8 @@ def kept_for_backward(layer: nn.Module, x: Tensor) -> float:
         >>> kept_for_backward(nn.Tanh(), torch.randn(4, 3))
         1.0
     """
-    own = {parameter.data_ptr() for parameter in layer.parameters()}
+    copy = deepcopy(layer).train()
+    own = {parameter.data_ptr() for parameter in copy.parameters()}
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -105,7 +106,7 @@ def kept_for_backward(layer: nn.Module, x: Tensor) -> float:
         return tensor
 
     with saved_tensors_hooks(note, lambda tensor: tensor):
-        y: Tensor = deepcopy(layer).train()(x.detach().requires_grad_())
+        y: Tensor = copy(x.detach().requires_grad_())
     return sum(kept.values()) / y.nbytes
 
 

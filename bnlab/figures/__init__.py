@@ -1,5 +1,6 @@
 """Figures of the course: each function takes numbers and returns a matplotlib Figure; no pyplot."""
 
+from bnlab.figures.alternatives import error_by_batch_size, norm_free_compared, spread_of_means
 from bnlab.figures.axes import averaged_blocks, family_blocks
 from bnlab.figures.calibration import calibration_curve
 from bnlab.figures.convergence import steps_and_seconds, steps_by_rate
@@ -34,6 +35,7 @@ __all__ = [
     "edited_future",
     "effective_rates",
     "epsilon_placement",
+    "error_by_batch_size",
     "evaluation_by_momentum",
     "family_blocks",
     "finite_difference_errors",
@@ -43,12 +45,14 @@ __all__ = [
     "learning_rate_sweep",
     "loss_by_mode",
     "noise_by_ghost_size",
+    "norm_free_compared",
     "rate_by_group",
     "recurrent_by_rate",
     "regularisers_compared",
     "sequence_norms_compared",
     "shape_kept",
     "signals_by_layer",
+    "spread_of_means",
     "steps_and_seconds",
     "steps_by_rate",
 ]

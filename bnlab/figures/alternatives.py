@@ -14,7 +14,7 @@ from bnlab.experiments.studies.norm_free import Result as NormFreeResult
 from bnlab.experiments.studies.small_batches import Result as BatchResult
 from bnlab.figures.style import COLOURS, new_figure
 
-ARMS = {  # name, role of the colour, mark
+ARMS = {  # name, role of the colour, mark; a second arm of a colour is dashed
     "no_norm": ("none", "no_norm", "s"),
     "batch_norm": ("batch norm", "batch_norm", "o"),
     "batch_renorm": ("batch renorm", "input", "D"),
@@ -24,6 +24,7 @@ ARMS = {  # name, role of the colour, mark
     "dynamic_tanh": ("DyT", "averaged", "o"),
     "dynamic_erf": ("Derf", "averaged", "D"),
 }
+DASHED = {"rms_norm", "dynamic_erf"}
 LAYER_COLOURS = ("input", "batch_norm", "averaged")
 
 
@@ -87,8 +88,11 @@ def spread_of_means(result: SpreadResult, *, title: str) -> Figure:
     ax.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_locator(FixedLocator([0.01, 0.03, 0.1, 0.3]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda spread, _: f"{spread:g}"))
-    ax.legend(loc="lower left")
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_ylim(bottom=result.spread.min() / 4)  # room for the legend under the lines
+    ax.legend(loc="lower left", ncols=2)
     return figure
 
 
@@ -120,12 +124,17 @@ def norm_free_compared(result: NormFreeResult, *, title: str) -> Figure:
             color=COLOURS[role],
             label=name,
             linewidth=1.5,
+            linestyle="--" if arm in DASHED else "-",
         )
         best = medians.argmax()
         right.plot(result.config.learning_rates[best], medians[best], mark, color=COLOURS[role], markersize=9)
     left.set_yticks(range(len(arms)), [ARMS[arm][0] for arm in arms])
     left.set(xlabel="test accuracy, %", ylim=(len(arms) - 0.5, -0.5))
-    right.set(xlabel="learning rate", ylabel="validation accuracy, %", xscale="log")
+    right.set(xlabel="learning rate", ylabel="validation accuracy, %", xscale="log", ylim=(55, 100))
+    right.xaxis.set_major_locator(FixedLocator(result.config.learning_rates))
+    right.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
+    right.xaxis.set_minor_locator(NullLocator())
+    right.tick_params(axis="x", labelrotation=45)
     right.legend(loc="lower left", fontsize=9)
     return figure
 

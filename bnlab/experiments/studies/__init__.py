@@ -106,6 +106,19 @@ STUDIES = {
         Study("recurrent_norm_mnist1d", "recurrent_norm", (("dataset", "mnist1d"),)),
         Study("transformer_norms", "transformer_norms"),
         Study("future_leak", "future_leak"),
+        Study("small_batches", "small_batches"),
+        Study(
+            "small_batches_cnn",
+            "small_batches",
+            (
+                ("network", "cnn"),
+                ("compared", ("batch_norm", "group_norm")),
+                ("batch_sizes", (2, 8, 32)),
+                ("learning_rates", (0.025, 0.05, 0.1, 0.2, 0.4)),
+            ),
+        ),
+        Study("batch_mean_spread", "batch_mean_spread"),
+        Study("norm_free", "norm_free"),
     )
 }
 

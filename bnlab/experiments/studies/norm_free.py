@@ -1,7 +1,8 @@
 """Networks without statistics: dynamic tanh and dynamic erf in the place of a norm, beside norms and beside nothing.
 
 Zhu et al. 2025 (arXiv:2503.10622) and Chen et al. 2025 (arXiv:2512.10938) replace the norms of transformers by one
-bounded function of each value. Here the network is an MLP, which is not what they were made for.
+bounded function of each value. Here the network is a small residual MLP, which like a transformer has its norms at the
+head of each branch, and is not what they were tried on.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float
 
 from bnlab.experiments.data import for_tuning, load
-from bnlab.experiments.models import Norm, mlp
+from bnlab.experiments.models import Norm, residual_mlp
 from bnlab.experiments.optimisers import SGD, cosine
 from bnlab.experiments.provenance import Provenance
 from bnlab.experiments.study import Result as BaseResult
@@ -32,14 +33,18 @@ ARMS: dict[str, Norm | None] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """Settings of the study; everything that is not listed is the same in all arms."""
+    """Settings of the study; everything that is not listed is the same in all arms.
+
+    Attributes:
+        blocks: of two linear layers each, every one with a norm in front.
+    """
 
     dataset: str = "digits"
-    learning_rates: tuple[float, ...] = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
-    depth: int = 6
+    learning_rates: tuple[float, ...] = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
+    blocks: int = 3
     width: int = 32
     batch_size: int = 32
-    steps: int = 150
+    steps: int = 100
     momentum: float = 0.9
 
 
@@ -66,7 +71,7 @@ class Result(BaseResult):
 
 
 def run(config: Config) -> Result:
-    """Trains an MLP for each arm, learning rate and seed; reads the test split at each arm's best rate only.
+    """Trains a residual MLP for each arm, learning rate and seed; reads the test split at each arm's best rate only.
 
     All arms start from the same weights and see the same batches.
     """
@@ -102,4 +107,4 @@ def best(validation: Float[np.ndarray, "rates seeds"]) -> int:
 def _network(config: Config, norm: Norm | None, seed: int) -> torch.nn.Module:
     inputs = load(config.dataset).train.x[0].numel()
     generator = torch.Generator().manual_seed(seed)
-    return mlp(inputs, 10, depth=config.depth, width=config.width, norm=norm, generator=generator)
+    return residual_mlp(inputs, 10, blocks=config.blocks, width=config.width, norm=norm, generator=generator)

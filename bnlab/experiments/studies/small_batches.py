@@ -52,7 +52,7 @@ class Config(Settings):
     network: str = "mlp"
     compared: tuple[str, ...] = ("no_norm", "batch_norm", "batch_renorm", "layer_norm")
     batch_sizes: tuple[int, ...] = (2, 4, 8, 32)
-    learning_rates: tuple[float, ...] = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
+    learning_rates: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
     epochs: int = 1
     depth: int = 3
     width: int = 32
