@@ -11,7 +11,8 @@ from bnlab import reference
 from bnlab.experiments.optimisers import SGD
 from bnlab.experiments.training import train
 from bnlab.layers.ghost import GhostBatchNorm1d
-from bnlab.reference import Cache
+from bnlab.layers.recurrent import SequenceBatchNorm1d
+from bnlab.reference import Cache, family
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 AIDS = sorted((NOTEBOOKS / "aids").glob("*.md"))
@@ -78,7 +79,8 @@ def table_rows(name):
 
 def names_in_use():
     functions = (reference.batch_norm_forward, reference.update_running_stats, nn.BatchNorm2d)
-    functions += (GhostBatchNorm1d, train, SGD)
+    functions += (GhostBatchNorm1d, train, SGD, SequenceBatchNorm1d.forward)
+    functions += (family.group_norm_forward, family.batch_renorm_forward, family.dynamic_tanh_forward)
     names = {parameter for function in functions for parameter in inspect.signature(function).parameters}
     names |= set(inspect.unwrap(reference.batch_norm_backward).__code__.co_varnames)  # the gradients it returns
     return names | set(Cache._fields) | set(vars(nn.Module())) | set(nn.BatchNorm2d(1).state_dict()) | {"y"}
