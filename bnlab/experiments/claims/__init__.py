@@ -1,6 +1,6 @@
 """The claims: declared before they are run, judged by one rule, kept in a ledger."""
 
-from bnlab.experiments.claims import convolutional, faster, purpose, robust, sequential
+from bnlab.experiments.claims import choice, convolutional, faster, purpose, robust, sequential
 from bnlab.experiments.claims.claim import Claim, Declaration
 from bnlab.experiments.claims.ledger import Ledger, ledger, to_json
 from bnlab.experiments.names import unknown
@@ -8,9 +8,8 @@ from bnlab.experiments.studies import study_of
 
 __all__ = ["DECLARATIONS", "Claim", "Declaration", "Ledger", "declaration_of", "from_stored", "ledger", "to_json"]
 
-DECLARATIONS = {
-    one.id: one for chapter in (purpose, faster, robust, convolutional, sequential) for one in chapter.DECLARATIONS
-}
+CHAPTERS = (purpose, faster, robust, convolutional, sequential, choice)
+DECLARATIONS = {one.id: one for chapter in CHAPTERS for one in chapter.DECLARATIONS}
 
 
 def declaration_of(id: str) -> Declaration:  # noqa: A002 - that is what it is called everywhere
