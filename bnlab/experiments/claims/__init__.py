@@ -9,7 +9,7 @@ from bnlab.experiments.studies import study_of
 __all__ = ["DECLARATIONS", "Claim", "Declaration", "Ledger", "declaration_of", "from_stored", "ledger", "to_json"]
 
 CHAPTERS = (purpose, faster, robust, convolutional, sequential, choice)
-DECLARATIONS = {one.id: one for chapter in CHAPTERS for one in chapter.DECLARATIONS}
+DECLARATIONS: dict[str, Declaration] = {one.id: one for chapter in CHAPTERS for one in chapter.DECLARATIONS}
 
 
 def declaration_of(id: str) -> Declaration:  # noqa: A002 - that is what it is called everywhere

@@ -59,7 +59,7 @@ class Result(BaseResult):
         """
         reached = self.validation[arm] >= accuracy
         rates = np.array(self.config.learning_rates)
-        return np.where(reached, rates[:, None], 0.0).max(axis=0)
+        return np.asarray(np.where(reached, rates[:, None], 0.0).max(axis=0))
 
 
 def run(config: Config) -> Result:

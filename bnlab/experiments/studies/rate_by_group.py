@@ -67,7 +67,7 @@ class Result(BaseResult):
         reached = self.validation[group] >= accuracy
         rates = np.array(self.config.learning_rates)
         rates[rates.argmax()] = np.inf
-        return np.where(reached, rates[:, None], 0.0).max(axis=0)
+        return np.asarray(np.where(reached, rates[:, None], 0.0).max(axis=0))
 
 
 @dataclass(frozen=True)
