@@ -80,6 +80,7 @@ def test_validation_chooses_and_not_the_test_split(monkeypatch):
     result = study.run(SMALL)
     assert result.best_rate("batch_norm") == 0.03
     assert np.median(result.test["batch_norm"]) < 0.15
+    assert not np.array_equal(result.test["batch_norm"], result.test_at_common_rate["batch_norm"])
 
 
 def test_a_common_rate_that_is_not_run_is_refused():
