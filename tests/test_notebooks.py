@@ -31,6 +31,10 @@ IGNORED = {
     "06_benefits_faster": [
         "generator = torch.Generator().manual_seed(0)",
     ],
+    "11_alternatives": [
+        'data, accuracy, settings = digits(), {}, {"seed": 0, "batch_size": 32, "optimiser": SGD(momentum=0.9)}',
+        "choices = {",
+    ],
 }
 
 

@@ -58,6 +58,7 @@ def error_by_batch_size(panels: Mapping[str, BatchResult], *, title: str) -> Fig
         ax.yaxis.set_minor_locator(NullLocator())
         ax.legend(loc="upper right")
     axes[0, 0].set_ylabel("test error, %")
+    axes[0, 0].set_ylim(top=300)  # room for the legend above what errors can be
     return figure
 
 
@@ -130,7 +131,7 @@ def norm_free_compared(result: NormFreeResult, *, title: str) -> Figure:
         right.plot(result.config.learning_rates[best], medians[best], mark, color=COLOURS[role], markersize=9)
     left.set_yticks(range(len(arms)), [ARMS[arm][0] for arm in arms])
     left.set(xlabel="test accuracy, %", ylim=(len(arms) - 0.5, -0.5))
-    right.set(xlabel="learning rate", ylabel="validation accuracy, %", xscale="log", ylim=(55, 100))
+    right.set(xlabel="learning rate", ylabel="validation accuracy, %", xscale="log", ylim=(45, 100))
     right.xaxis.set_major_locator(FixedLocator(result.config.learning_rates))
     right.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
     right.xaxis.set_minor_locator(NullLocator())
