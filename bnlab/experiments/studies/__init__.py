@@ -97,7 +97,7 @@ STUDIES = {
             (
                 ("compared", ("residual", "residual_norm", "zero_gamma")),
                 ("learning_rates", (0.03, 0.1, 0.3, 1.0, 3.0)),
-                ("steps", 100),
+                ("steps", 80),
             ),
         ),
         Study("affine_only", "affine_only"),

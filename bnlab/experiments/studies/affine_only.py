@@ -39,17 +39,17 @@ class Config(Settings):
         rate_of_all: where everything is trained, which is but a mark to compare with: one rate, not tuned.
     """
 
-    seeds: tuple[int, ...] = field(default=tuple(range(8)), metadata={"least": 0})
+    seeds: tuple[int, ...] = field(default=tuple(range(6)), metadata={"least": 0})
 
     dataset: str = "digits"
     blocks: int = 4
     width: int = 16
     stride: int = 2
     learning_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
-    head_rates: tuple[float, ...] = (0.3, 1.0, 3.0)
+    head_rates: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
     rate_of_all: float = 0.01
     batch_size: int = 32
-    steps: int = 200
+    steps: int = 150
 
     def rates_of(self, arm: str) -> tuple[float, ...]:
         """The learning rates that an arm chooses among."""

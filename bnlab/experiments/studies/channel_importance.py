@@ -54,11 +54,11 @@ class Config(Settings):
     sgd_rate: float = 0.1
     momentum: float = field(default=0.9, metadata={"least": 0})
     adam_rate: float = 0.01
-    batch_size: int = 32
-    steps: int = 300
+    batch_size: int = 16
+    steps: int = 250
     removed: int = 6
-    draws: int = 4
-    probed: int = 256
+    draws: int = 3
+    probed: int = 128
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ SkipInit, which has no norm (De & Smith 2020, arXiv:2002.10444). Linear layers, 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from bnlab.experiments.study import Settings
 from bnlab.experiments.training import train_ensemble
 from bnlab.layers import BatchNorm1d
 
+Rates: TypeAlias = tuple[float, ...]
 PLAIN: dict[str, Callable[..., nn.Module]] = {"plain": mlp, "plain_norm": partial(mlp, norm=BatchNorm1d)}
 RESIDUAL: dict[str, Callable[..., nn.Module]] = {
     "residual": residual_mlp,
@@ -39,9 +40,9 @@ class Config(Settings):
     Attributes:
         depths: hidden layers of the plain networks.
         residual_depths: of the residual ones; even numbers, since a block has two.
-        plain_rates: learning rates among which this arm chooses at each depth; so with the other arms.
+        plain_rates: learning rates among which this arm chooses, for each depth; so with the other arms.
         plain_norm_rates: see `plain_rates`.
-        residual_rates: some are tiny, since deep networks of this arm start with huge signals.
+        residual_rates: those of deep networks are tiny, since their signals start huge.
         residual_norm_rates: see `plain_rates`.
         skip_init_rates: see `plain_rates`.
     """
@@ -49,24 +50,34 @@ class Config(Settings):
     dataset: str = "digits"
     depths: tuple[int, ...] = (4, 20, 40)
     residual_depths: tuple[int, ...] = (4, 40)
-    plain_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
-    plain_norm_rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
-    residual_rates: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 0.01, 0.1, 0.3)
-    residual_norm_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
-    skip_init_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
+    plain_rates: tuple[Rates, ...] = ((0.03, 0.1, 0.3), (0.01, 0.03, 0.1), (0.003, 0.01, 0.03))
+    plain_norm_rates: tuple[Rates, ...] = ((0.1, 0.3, 1.0, 3.0), (0.03, 0.1, 0.3, 1.0), (0.01, 0.03, 0.1, 0.3))
+    residual_rates: tuple[Rates, ...] = ((0.03, 0.1, 0.3), (1e-6, 1e-5, 1e-4))
+    residual_norm_rates: tuple[Rates, ...] = ((0.1, 0.3, 1.0, 3.0), (0.1, 0.3, 1.0, 3.0))
+    skip_init_rates: tuple[Rates, ...] = ((0.03, 0.1, 0.3, 1.0), (0.03, 0.1, 0.3, 1.0))
     width: int = 32
     batch_size: int = 32
-    steps: int = 150
+    steps: int = 120
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for depth in self.residual_depths:
             if depth % 2:
                 raise ValueError(f"residual_depths: expected even numbers, got {depth}")
+        for arm in PLAIN | RESIDUAL:
+            if len(self.rates_of(arm)) != len(self.depths_of(arm)):
+                raise ValueError(
+                    f"{arm}_rates: expected learning rates for each of {len(self.depths_of(arm))} depths, "
+                    f"got {len(self.rates_of(arm))} lists"
+                )
+            if len({len(rates) for rates in self.rates_of(arm)}) > 1:
+                raise ValueError(
+                    f"{arm}_rates: expected as many learning rates at each depth, got {self.rates_of(arm)}"
+                )
 
-    def rates_of(self, arm: str) -> tuple[float, ...]:
-        """The learning rates that an arm chooses among."""
-        rates: tuple[float, ...] = getattr(self, f"{arm}_rates")
+    def rates_of(self, arm: str) -> tuple[Rates, ...]:
+        """The learning rates that an arm chooses among, for each depth."""
+        rates: tuple[Rates, ...] = getattr(self, f"{arm}_rates")
         return rates
 
     def depths_of(self, arm: str) -> tuple[int, ...]:
@@ -79,7 +90,7 @@ class Result(BaseResult):
     """Accuracies in evaluation mode, between 0 and 1, by arm and depth; 0 where training diverged.
 
     Attributes:
-        validation: on the validation split, at every rate of `config.rates_of(arm)`.
+        validation: on the validation split, at every rate of `config.rates_of(arm)`, as many at each depth.
         train: on the training split, at the best rate of each depth.
     """
 
@@ -91,8 +102,8 @@ class Result(BaseResult):
 
     def best_rates(self, arm: str) -> tuple[float, ...]:
         """For each depth, the rate with the highest median accuracy in validation."""
-        rates = self.config.rates_of(arm)
-        return tuple(rates[best(at_depth)] for at_depth in self.validation[arm])
+        each = zip(self.config.rates_of(arm), self.validation[arm], strict=True)
+        return tuple(rates[best(accuracy)] for rates, accuracy in each)
 
     def trained(self, arm: str, depth: int) -> Float[np.ndarray, " seeds"]:
         """Accuracy on the training split at this depth, at the best rate.
@@ -116,11 +127,10 @@ def run(config: Config) -> Result:
     validation: dict[str, Any] = {}
     train: dict[str, Any] = {}
     for arm in PLAIN | RESIDUAL:
-        rates = config.rates_of(arm)
-        members = [(rate, seed) for rate in rates for seed in config.seeds]
-        shape = (len(rates), len(config.seeds))
         validation[arm], train[arm] = [], []
-        for depth in config.depths_of(arm):
+        for depth, rates in zip(config.depths_of(arm), config.rates_of(arm), strict=True):
+            members = [(rate, seed) for rate in rates for seed in config.seeds]
+            shape = (len(rates), len(config.seeds))
             ensemble = train_ensemble(
                 [network(config, arm, depth, seed) for _, seed in members],
                 tuning.train,

@@ -41,7 +41,7 @@ class Config(Settings):
     blocks: int = 64
     width: int = 16
     stride: int = 2
-    batch_size: int = 128
+    batch_size: int = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

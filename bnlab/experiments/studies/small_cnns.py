@@ -44,7 +44,7 @@ class Config(Settings):
     width: int = 8
     stride: int = 2
     batch_size: int = 32
-    steps: int = 150
+    steps: int = 100
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,7 +10,7 @@ from bnlab.experiments.training import train_ensemble
 from bnlab.layers import BatchNorm2d
 
 SMALL = study.Config(
-    blocks=1, width=6, learning_rates=(1e-6, 0.1), head_rates=(0.3, 1e-6), seeds=(0, 1), steps=40, rate_of_all=0.03
+    blocks=1, width=12, learning_rates=(1e-6, 0.1), head_rates=(0.3, 1e-6), seeds=(0, 1), steps=80, rate_of_all=0.03
 )
 
 
@@ -57,11 +57,11 @@ def test_as_many_numbers_are_trained_in_the_control(result):
     gammas = sum(m.num_features for m in model.modules() if isinstance(m, BatchNorm2d))
     assert result.trained["affine"] == result.trained["random"] == 2 * gammas
     assert result.trained["all"] == sum(p.numel() for p in model.parameters())
-    assert result.trained["head"] == 10 * 6 + 10
+    assert result.trained["head"] == 10 * 12 + 10
 
 
 def test_gammas_are_those_of_the_best_rate_and_untouched_where_they_are_not_trained(result):
-    assert result.gamma["affine"].shape == (2, 3 * 6)
+    assert result.gamma["affine"].shape == (2, 3 * 12)
     assert result.best_rate("affine") == 0.1
     assert (np.abs(result.gamma["affine"] - 1) > 0.05).any()
     assert (result.gamma["random"] == 1).all()

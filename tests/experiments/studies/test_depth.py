@@ -9,14 +9,14 @@ from bnlab.experiments.studies import depth as study
 SMALL = study.Config(
     depths=(2, 4),
     residual_depths=(4,),
-    plain_rates=(1e-6, 0.1),
-    plain_norm_rates=(1e-6, 0.3),
-    residual_rates=(1e-6, 0.1),
-    residual_norm_rates=(0.1, 0.3, 1.0),
-    skip_init_rates=(0.1,),
+    plain_rates=((1e-6, 0.1), (0.1, 1e-6)),
+    plain_norm_rates=((1e-6, 0.3), (0.3, 1e-6)),
+    residual_rates=((1e-6, 0.1),),
+    residual_norm_rates=((0.1, 0.3, 1.0),),
+    skip_init_rates=((0.1,),),
     seeds=(0, 1),
     width=24,
-    steps=40,
+    steps=80,
 )
 
 
@@ -29,7 +29,7 @@ def test_each_arm_has_its_own_depths_and_rates(result):
     assert result.validation["plain"].shape == (2, 2, 2)
     assert result.validation["residual_norm"].shape == (1, 3, 2)
     assert result.train["skip_init"].shape == (1, 2)
-    assert SMALL.rates_of("plain_norm") == (1e-6, 0.3)
+    assert SMALL.rates_of("plain_norm") == ((1e-6, 0.3), (0.3, 1e-6))
 
 
 def test_accuracy_is_that_at_the_best_rate_of_each_depth(result):
@@ -62,6 +62,13 @@ def test_arms_of_one_kind_start_from_the_same_weights(arms):
 def test_odd_residual_depths_are_refused():
     with pytest.raises(ValueError, match="residual_depths: expected even numbers, got 5"):
         study.Config(residual_depths=(4, 5))
+
+
+def test_every_depth_needs_its_rates():
+    with pytest.raises(ValueError, match="plain_rates: expected learning rates for each of 1 depths, got 3 lists"):
+        study.Config(depths=(4,))
+    with pytest.raises(ValueError, match="residual_rates: expected as many learning rates at each depth, got "):
+        study.Config(residual_rates=((0.1,), (0.1, 0.3)))
 
 
 def test_the_test_split_is_not_read(monkeypatch, result):
