@@ -11,6 +11,7 @@ from bnlab.figures.style import COLOURS, new_figure
 
 RECURRENT = {  # arm -> what it is called, and its colour
     "no_norm": ("no norm", COLOURS["no_norm"]),
+    "forget_two": ("no norm, forget bias from 2", COLOURS["averaged"]),
     "batch_norm": ("batch norm, gamma from 0.1", COLOURS["batch_norm"]),
     "gamma_one": ("batch norm, gamma from 1", COLOURS["input"]),
 }
@@ -64,7 +65,7 @@ def recurrent_by_rate(results: dict[str, RecurrentResult], *, title: str) -> Fig
         rates = np.array(result.config.learning_rates)
         ax.set_xscale("log")
         for side, (arm, (label, colour)) in enumerate(RECURRENT.items()):
-            accuracy, x = 100 * result.validation[arm], rates * (0.9, 1.0, 1.11)[side]
+            accuracy, x = 100 * result.validation[arm], rates * (0.86, 0.95, 1.05, 1.16)[side]
             for place, seeds in zip(x, accuracy, strict=True):
                 ax.plot([place] * seeds.size, seeds, "o", color=colour, alpha=0.45, markersize=4, markeredgewidth=0)
             middle = np.median(accuracy, axis=1)

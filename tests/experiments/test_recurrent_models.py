@@ -17,6 +17,21 @@ def test_the_seed_alone_draws_the_weights_and_leaves_torchs_generator():
         assert not torch.equal(plain.get_parameter(name), other.get_parameter(name))
 
 
+def test_the_forget_bias_is_added_to_the_forget_gate_alone():
+    plain = made(None)
+    biased = RecurrentClassifier(2, 10, hidden=6, length=7, norm=None, forget_bias=2.0, seed=3)
+    added = (biased.lstm.bias - plain.lstm.bias).detach()
+    assert added.view(4, 6)[1].tolist() == pytest.approx([2.0] * 6)
+    assert (added.view(4, 6)[[0, 2, 3]] == 0).all()
+    theirs = torch.nn.LSTM(2, 6, batch_first=True)  # whose second gate forgets
+    names = {"weight_ih_l0": "weight_ih", "weight_hh_l0": "weight_hh", "bias_ih_l0": "bias"}
+    state = {name: plain.lstm.get_parameter(own) for name, own in names.items()}
+    state["bias_hh_l0"] = (torch.arange(24) // 6 == 1) * 2.0
+    theirs.load_state_dict(state)
+    x = torch.randn(5, 7, 2)
+    torch.testing.assert_close(biased.lstm(x)[0], theirs(x)[0])
+
+
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_it_classifies_by_the_last_hidden_state(norm):
     model, x = made(norm).eval(), torch.randn(5, 7, 2)

@@ -22,13 +22,19 @@ from bnlab.experiments.training import train_ensemble
 
 
 class Arm(NamedTuple):
-    """The LSTM's norm and the start of its scales."""
+    """The LSTM's norm, the start of its scales, and what is added to the start of the forget gate's bias."""
 
     norm: str | None
     gamma: float = 0.1
+    forget_bias: float = 0.0
 
 
-ARMS = {"no_norm": Arm(None), "batch_norm": Arm("batch", 0.1), "gamma_one": Arm("batch", 1.0)}
+ARMS = {
+    "no_norm": Arm(None),
+    "forget_two": Arm(None, forget_bias=2.0),  # keeps the gradient without a norm: the control for that explanation
+    "batch_norm": Arm("batch", 0.1),
+    "gamma_one": Arm("batch", 1.0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +139,7 @@ def sequences(data: Dataset, *, shortened: bool) -> Dataset:
 
 def network(config: Config, arm: str, seed: int, *, length: int) -> RecurrentClassifier:
     """The untrained network of an arm, for sequences of this length; the seed alone draws its weights."""
-    norm, gamma = ARMS[arm]
-    return RecurrentClassifier(1, 10, hidden=config.hidden, length=length, norm=norm, gamma=gamma, seed=seed)
+    return RecurrentClassifier(1, 10, hidden=config.hidden, length=length, **ARMS[arm]._asdict(), seed=seed)
 
 
 def best(validation: Float[np.ndarray, "rates seeds"]) -> int:

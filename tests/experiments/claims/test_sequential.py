@@ -15,13 +15,21 @@ def twice(value):
 
 def recurrent():
     """Numbers of which no two arms and no two choices of a rate share one."""
-    gradient = {"no_norm": [1.0, 2.0, 3.0, 8.0], "batch_norm": [1.0, 2.0, 6.0, 2.0], "gamma_one": [9.0, 9.0, 4.0, 1.0]}
+    gradient = {"no_norm": [1.0, 2.0, 3.0, 8.0], "forget_two": [1.0, 1.0, 1.0, 1.0]} | {
+        "batch_norm": [1.0, 2.0, 6.0, 2.0],
+        "gamma_one": [9.0, 9.0, 4.0, 1.0],
+    }
     return recurrent_norm.Result(
         config=recurrent_norm.Config(seeds=SEEDS),
         provenance=PROVENANCE,
         validation={},
-        test={"no_norm": twice(0.5), "batch_norm": twice(0.7), "gamma_one": twice(0.6)},
-        test_at_common_rate={"no_norm": twice(0.1), "batch_norm": twice(0.4), "gamma_one": twice(0.25)},
+        test={"no_norm": twice(0.5), "forget_two": twice(0.55), "batch_norm": twice(0.7), "gamma_one": twice(0.6)},
+        test_at_common_rate={
+            "no_norm": twice(0.1),
+            "forget_two": twice(0.17),
+            "batch_norm": twice(0.4),
+            "gamma_one": twice(0.25),
+        },
         gradient={arm: np.array([twice(value) for value in values]) for arm, values in gradient.items()},
     )
 
@@ -67,6 +75,7 @@ RESULTS = {
 MEASURED = {
     "recurrent-norm-small-rate": 40 - 10,
     "recurrent-norm-best-rate": 70 - 50,
+    "forget-bias-small-rate": 17 - 10,
     "gamma-tenth": 40 - 25,
     "recurrent-gradient-kept": (6 / 2) / (3 / 8),
     "gamma-one-gradient-vanishes": (6 / 2) / (4 / 1),

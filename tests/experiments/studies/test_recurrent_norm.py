@@ -34,6 +34,7 @@ def test_the_gradient_fades_without_a_norm_lasts_with_gamma_small_and_grows_with
     assert (left["no_norm"] < 1e-3).all()
     assert ((left["batch_norm"] > 0.005) & (left["batch_norm"] < 5)).all()
     assert (left["gamma_one"] > 1).all()
+    assert (left["forget_two"] > 0.02).all()
 
 
 def test_the_gradient_is_that_of_the_hidden_state():
@@ -68,8 +69,9 @@ def test_arms_start_from_the_same_weights():
     for other in nets[1:]:
         assert torch.equal(nets[0].lstm.weight_hh, other.lstm.weight_hh)
         assert torch.equal(nets[0].head.weight, other.head.weight)
-    assert nets[1].lstm.norm_c.weight[0].item() == pytest.approx(0.1)
-    assert nets[2].lstm.norm_c.weight[0].item() == 1
+    assert nets[2].lstm.norm_c.weight[0].item() == pytest.approx(0.1)
+    assert nets[3].lstm.norm_c.weight[0].item() == 1
+    assert (nets[1].lstm.bias - nets[0].lstm.bias).sum().item() == pytest.approx(2 * SMALL.hidden, rel=1e-5)
 
 
 def test_validation_chooses_and_not_the_test_split(monkeypatch):
