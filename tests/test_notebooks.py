@@ -31,6 +31,10 @@ IGNORED = {
     "06_benefits_faster": [
         "generator = torch.Generator().manual_seed(0)",
     ],
+    "08_use_cases_cnn": [
+        "model = cnn(1, 10, depth=4, width=8, norm=BatchNorm2d, generator=torch.Generator().manual_seed(0))",
+        "image, label, likeness = data.test.x[:1], data.test.y[0], {}",
+    ],
     "11_alternatives": [
         'data, accuracy, settings = digits(), {}, {"seed": 0, "batch_size": 32, "optimiser": SGD(momentum=0.9)}',
         "choices = {",
