@@ -97,7 +97,7 @@ DECLARATIONS = (
     Declaration(
         id="renorm-is-no-full-cure",
         statement="In batches of 2, an MLP of 3 layers (digits) is still 10 points better with layer norm than with "
-        "batch renorm.",
+        "batch renorm (limits 3 and 5).",
         source=THIS_COURSE,
         study="small_batches",
         chapter=CHAPTER,
