@@ -163,9 +163,9 @@ def my_branch_share(input_variance, branch_variances):
 check("branch_share", my_branch_share)
 
 # %% [markdown]
-# Does every branch add as much as every other? Without a norm, He's initial weights keep the size of what they are
-# given: the branch is about as large as its input, whatever that is. With a norm at its beginning it is of one size,
-# whatever it reads. **Predict before you run.**
+# Does every branch add as much as every other? Without a norm, He's initial weights make the branch grow with what it
+# is given: ten times the input, ten times the branch. With a norm at its beginning it is of one size, whatever it
+# reads. **Predict before you run.**
 
 # %%
 predict("branch-at-block-64")
