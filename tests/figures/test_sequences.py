@@ -78,13 +78,13 @@ def test_accuracy_is_drawn_by_rate_with_every_seed_and_the_best_rate_ringed(resu
             accuracy = 100 * result.validation[arm]
             middle = np.median(accuracy, 1)
             assert curves(ax)[label].get_ydata() == pytest.approx(middle)
-            assert np.asarray(curves(ax)[label].get_xdata()) == pytest.approx([0.003, 0.1], rel=0.15)
+            assert np.asarray(curves(ax)[label].get_xdata()) == pytest.approx([0.003, 0.1], rel=0.2)
             own = [line for line in ax.lines if line.get_color() == colour and line.get_marker() == "o"]
             seeds, rings = own[:-1], own[-1]
             assert [list(line.get_ydata()) for line in seeds] == [pytest.approx(list(values)) for values in accuracy]
             assert rings.get_markerfacecolor() == "none"
             assert list(rings.get_ydata()) == pytest.approx([middle.max()])
-            assert rings.get_xdata()[0] == pytest.approx([0.003, 0.1][middle.argmax()], rel=0.15)
+            assert rings.get_xdata()[0] == pytest.approx([0.003, 0.1][middle.argmax()], rel=0.2)
 
 
 def test_every_arm_has_a_row_with_its_seeds_and_the_interval_of_their_mean(transformer):
