@@ -130,7 +130,8 @@ def test_the_skip_connection_adds_the_branch_and_changes_nothing_else(make, norm
     block = next(layer for layer in model if isinstance(layer, PreactivationBlock))
     x = torch.randn(7, 4, *([] if make is residual_mlp else [5, 5]))  # also negative: no ReLU stands in the way
     torch.testing.assert_close(block(x), x + block.branch(x))
-    assert [type(layer) for layer in block.branch][:2] == [norm, nn.ReLU]
+    layer = nn.Linear if make is residual_mlp else nn.Conv2d
+    assert [type(part) for part in block.branch] == 2 * [norm, nn.ReLU, layer]
 
 
 @pytest.mark.parametrize("make", [preactivation_resnet, residual_mlp])

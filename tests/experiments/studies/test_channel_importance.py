@@ -90,6 +90,20 @@ def test_nothing_removed_is_the_best_and_every_rule_has_its_place(result):
         result.accuracy("sgd", "all")
 
 
+def test_the_channels_of_least_measured_harm_go_before_those_of_most(monkeypatch, trained):
+    removed = []
+
+    def without(model, channels, x):  # noqa: ARG001 - as study.without
+        removed.append(channels)
+        return model
+
+    monkeypatch.setattr(study, "without", without)
+    harm = np.array([[3.0, 1.0, 2.0, 6.0, 5.0, 4.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+    study._tested(SMALL, trained, harm, 0, digits())
+    at = study.REMOVED.index("measured")
+    assert removed[at].tolist() == [[False, True, True, False, False, False], [True, True, False, False, False, False]]
+
+
 def test_the_correlation_is_that_of_ranks_within_each_norm(result):
     gamma = {"sgd": np.array([[[-3.0, 2.0, 1.0], [10.0, 20.0, 30.0]]])}
     harm = {"sgd": np.array([[[9.0, 4.0, 1.0], [5.0, 6.0, 7.0]]])}

@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from bnlab.experiments.data import DATASETS, Split, digits
 from bnlab.experiments.models import PreactivationBlock
 from bnlab.experiments.studies import depth as study
 
@@ -69,6 +70,17 @@ def test_every_depth_needs_its_rates():
         study.Config(depths=(4,))
     with pytest.raises(ValueError, match="residual_rates: expected as many learning rates at each depth, got "):
         study.Config(residual_rates=((0.1,), (0.1, 0.3)))
+
+
+def test_accuracy_is_that_on_the_training_split(monkeypatch):
+    data = digits()
+    wrong = Split(data.validation.x, (data.validation.y + 1) % 10)
+    monkeypatch.setitem(DATASETS, "digits", lambda: data._replace(validation=wrong))
+    one_rate = dict.fromkeys(("residual_rates", "residual_norm_rates", "skip_init_rates"), ((0.1,),))
+    plain = {"depths": (2,), "plain_rates": ((0.1,),), "plain_norm_rates": ((0.3,),)}
+    result = study.run(study.Config(**vars(SMALL) | one_rate | plain))
+    assert (result.train["plain_norm"] > 0.6).all()  # of the validation images, whose classes are wrong, hardly any
+    assert (result.validation["plain_norm"] < 0.1).all()
 
 
 def test_the_test_split_is_not_read(monkeypatch, result):
