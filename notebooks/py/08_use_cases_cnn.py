@@ -129,14 +129,16 @@ figures.accuracy_by_rate_and_place(placed, title=title)
 
 # %% [markdown]
 # Left, accuracy by learning rate; right, every seed at its arm's best rate, with the 95% interval of the mean. Without
-# a norm the network has hardly begun to learn. Behind the ReLU is ahead of before it here, and at a rate of 3 it breaks
-# down where the other does not. The gap between the two places is smaller than the step from none to either.
+# a norm the network gets about half of the images right after these 100 steps (0% is a run that diverged). Behind the
+# ReLU is ahead of before it here, and at a rate of 3 it breaks down where the other does not. The gap between the two
+# places is smaller than the step from none to either.
 
 # %%
 for name in ("norm-in-a-cnn", "norm-before-better"):
     print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
 takeaway(
-    "Where the norm stands matters less than whether there is one. That it must stand before the ReLU did not show.",
+    "On average, where the norm stands matters less than whether there is one. That it must stand before the ReLU did "
+    "not show: here it did better behind it.",
     claims["norm-in-a-cnn"].effect > abs(claims["norm-before-better"].effect)
     and claims["norm-before-better"].verdict == "not supported here",
 )
@@ -176,25 +178,28 @@ for arm in signal.branch:
     ratios = [float(np.median(signal.ratio_at(arm, block))) for block in (8, 16, 32, 64)]
     print(f"{arm:10} branch / skip at blocks 8, 16, 32, 64:", *(f"{ratio:.3f}" for ratio in ratios), end="; ")
     print(f"the sum before the last block: {np.median(signal.skip[arm][-1]):.2g}")
-title = "With batch norm the l-th branch is one part in l of its sum; without, it stays a fixed share"
+title = "With batch norm the l-th branch is about 1/l of what it joins; without, about a half"
 figures.branch_by_block(signal, title=title)
 
 # %% [markdown]
-# Untrained networks of 64 blocks, variances over examples and positions, every seed within the band. With batch norm
-# the branch follows the dashed line $1/l$: deep down, each block only retouches. With a ReLU behind each sum, as in the
-# first ResNets (light blue), it is the same law with a factor. Without a norm, each block adds about half of what is
-# there, again and again, and that is compound interest: see the last column.
+# Untrained networks of 64 blocks, variances over examples and positions, every seed within the band. With batch norm at
+# the beginning of the branch (`batch_norm`), the branch follows the dashed line $1/l$ from about block 16 on, and lies
+# below it before: deep down, each block only retouches. With a ReLU behind each sum, as in the first ResNets
+# (`original`, light blue), it is the same law with a factor, and the first two branches are larger than their skips.
+# Without a norm, each block adds about half of what is there, again and again, and that is compound interest: see the
+# end of each line.
 #
-# Why this helps: each block is close to the identity from the start, so neither the signal nor the gradient is
-# multiplied 64 times by something. De and Smith, who found the law, put the same into a network without a norm: a
-# number in front of each branch that starts at 0. They call it **SkipInit**.
+# Why this helps: all but the first blocks are close to the identity at the start, so neither the signal nor the
+# gradient is multiplied 64 times by something. De and Smith, who found the law, put the same into a network without a
+# norm: a number in front of each branch that starts at 0. They call it **SkipInit**.
 
 # %%
 small, fading = claims["branch-small-beside-skip"], claims["branch-fades-with-depth"]
 for claim in (small, fading):
     print(f"{claim.id}: {claim.verdict}, {claim.measured}")
 takeaway(
-    "In a residual network batch norm makes each branch small beside its skip, about 1 / l at block l.",
+    "In an untrained residual network with batch norm in the branches, a deep branch is small beside its skip: about "
+    "1 / l at block l, or a fixed multiple of that with a ReLU behind each sum.",
     small.verdict == fading.verdict == "supported",
 )
 reveal("branch-at-block-64")
@@ -214,7 +219,8 @@ print("the block is the identity:", torch.equal(y, x))
 print("receives a gradient:", ", ".join(name for name, moves in moving.items() if moves))
 
 # %% [markdown]
-# Only that gamma and its beta move at first; once gamma has left 0, so does everything behind it. (Zero the gamma
+# Only that gamma and its beta move at first; once gamma has left 0, so does all that comes before it in
+# the branch. (Zero the gamma
 # *before* a ReLU instead and the branch may stay dead: a ReLU of exactly 0 passes no gradient in PyTorch.) Is the start
 # as the identity worth it for a small ResNet? Four blocks on digits, 80 steps, each arm at its best rate:
 
@@ -227,22 +233,23 @@ normed, zeroed = claims["norm-in-a-resnet"], claims["zero-gamma-sooner"]
 print(f"{normed.id}: {normed.verdict}, {normed.measured}")
 print(f"{zeroed.id}: {zeroed.verdict}, {zeroed.measured}")
 takeaway(
-    "Starting the last gamma of each branch at 0 makes each block the identity and leaves it trainable. In a small "
-    "network it is no gain: here it is behind after 80 steps.",
+    "Starting the last gamma of each branch at 0 makes each block the identity and leaves it trainable. In this "
+    "small network it is no gain: it is behind after 80 steps.",
     torch.equal(y, x) and moving["branch.4.weight"] and zeroed.verdict == "not supported here",
 )
 
 # %% [markdown]
-# Without a norm four blocks learn little; with it they do well. With the branches silent at first, the network has
-# nothing but its stem and its head to begin with, and 80 steps are few. That is no verdict on Goyal et al., who
-# used it for batches of thousands on ImageNet, nor on deeper networks, where the start as the identity counts for more.
+# Without a norm four blocks get less than half of the images right; with it they do well. With the branches silent at
+# first, the network has nothing but its stem and its head to begin with, and 80 steps are few. That is no verdict on
+# Goyal et al., who used it for batches of thousands on ImageNet, nor on deeper networks, where the start as the
+# identity counts for more.
 #
 # ## How deep
 #
 # Does batch norm make depth possible? For plain networks there are two forces. It keeps the signal at one size, which
 # helps. And on the way back it lets the gradient grow from layer to layer (chapter 02), which harms more the deeper the
 # network is. In residual networks the branches fade, and there is little left to grow. We ask what can be *fitted* in
-# 120 steps. The layers are linear here, of 32 units, since 40 convolutions would take too long:
+# 120 steps. The layers are fully connected here, with ReLU, of 32 units, since 40 convolutions would take too long:
 
 # %%
 deep = studies.result("depth")
@@ -256,15 +263,15 @@ figures.accuracy_by_depth(deep, title=title)
 # Every seed, each arm at its best rate at each depth; lines join the medians. Left, plain networks: four layers need no
 # help, at 20 batch norm helps much, at 40 it brings nothing. Right, with skip connections: without a norm 40 layers are
 # as hopeless as plain ones, with batch norm they are nearly as easy as four. And SkipInit, which has no norm at all,
-# does the same in nine seeds of ten; at the rate that is best for the others, one breaks down. So for depth the small
-# branch matters, and batch norm is one way to get it.
+# does the same in nine seeds of ten; at the rate with the best median one diverges, and counts as 0. So for depth the
+# small branch matters, and batch norm is one way to get it.
 
 # %%
 for name in ("depth-20-plain", "depth-40-plain", "depth-40-residual", "depth-40-skip-init"):
     print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
 takeaway(
-    "Batch norm alone does not make any depth trainable. It extends plain networks by some layers; for more it takes "
-    "skip connections, whose branches it makes small, and that can be had without it.",
+    "Batch norm alone does not make every depth trainable: here it helped 20 plain layers and not 40, in 120 steps. "
+    "With skip connections, whose branches it makes small, it trained 40; SkipInit mostly did so without a norm.",
     claims["depth-20-plain"].verdict == claims["depth-40-residual"].verdict == "supported"
     and claims["depth-40-plain"].verdict == "not supported here"
     and claims["depth-40-skip-init"].verdict == "supported",
@@ -291,15 +298,16 @@ print(f"gamma and beta against the head: {beyond.estimate:+.0f} [{beyond.low:+.0
 takeaway(
     "Gamma and beta alone make much more of random features than as many other weights do. That they make more of them "
     "than a linear head, which has fewer numbers, did not show in these 150 steps.",
-    claims["affine-over-random"].verdict == "supported" and beyond.low < 0,
+    claims["affine-over-random"].verdict == "supported" and beyond.low < 0 < beyond.high,
 )
 
 # %% [markdown]
 # A ResNet of four blocks, 150 steps of Adam, six seeds. Gamma and beta are one number in 66, and the network gets more
 # than half of the images right, where two weights of each channel get it a third. So the paper's comparison holds here.
-# But a linear head on the *untouched* random features, with fewer numbers, does as well (at the largest rate that it
-# was offered, though it hardly depends on it). And the paper reports that around a third of the features get switched
-# off; here hardly any gamma ends near 0. (Its networks are deeper and are trained far longer.)
+# But a linear head on the *untouched* random features, with fewer numbers, gets as far on average, and six seeds cannot
+# tell the two apart. (Its best rate is the largest that it was offered.) And the paper reports that around a third of
+# the features get switched off; here hardly any gamma ends near 0. (Its networks are deeper and are trained far
+# longer.)
 #
 # ## Is gamma importance?
 #
@@ -325,9 +333,10 @@ reveal("same-function-other-gamma")
 
 # %% [markdown]
 # So gamma cannot be importance by itself: the same function can be written with any ranking. Whether it *became* a
-# measure is a question of training. We train a CNN of three convolutions in three ways, remove 6 of 16 channels from
-# each norm (gamma and beta to 0), recompute the running statistics, and test. By which rule? The smallest gammas; any
-# six, as a control; the largest; and those whose removal, one at a time, was measured to do the least harm.
+# measure is a question of training. We train a CNN of three convolutions in three ways (SGD; Adam; Adam with an L1
+# penalty, which adds a small multiple of the sum of all |gamma| to the loss and so draws them to 0), remove 6 of 16
+# channels from each norm (gamma and beta to 0), recompute the running statistics, and test. By which rule? The smallest
+# gammas; any six, as a control; the largest; and those whose removal, one at a time, was measured to do the least harm.
 
 # %%
 pruned = studies.result("channel_importance")
@@ -339,12 +348,14 @@ title = "Small gammas can go first: clearly after SGD or with a penalty, less so
 figures.accuracy_without_channels(pruned, title=title)
 
 # %% [markdown]
-# Each dot is a network; bars are means. Nobody would ship one with six channels of 16 gone and nothing retrained, but
-# the order of the columns tells. Random removal costs about half of the accuracy. The smallest gammas cost less *in all
-# three ways of training*, also without a penalty. It is often said that without one gamma means nothing; here it does
-# mean something. More so after SGD, which moves each gamma by its gradient, than after Adam, which moves all by about
-# as much. The penalty makes it tell after Adam too. And looking at gammas does not replace measuring: after Adam it did
-# not do better.
+# Each dot is a network (under "any", the mean of its draws); bars are means. Nobody would ship one with six channels of
+# 16 gone and nothing retrained, but the order of the columns tells. Random removal costs about half of the accuracy.
+# The smallest gammas cost less *in all three ways of training*, also without a penalty. One might expect gamma to mean
+# nothing without one; here it does mean something. The gain over random is larger after SGD than after Adam, and the
+# penalty about doubles Adam's. Read this with care: each optimiser had one rate, not tuned, and what SGD leaves may be
+# easier to prune by any rule. Measuring each channel's harm by itself did not do clearly better than looking at gammas:
+# after Adam it was ahead, in the other two behind. Six channels that are harmless one at a time need not be so
+# together.
 
 # %%
 for name in ("gamma-after-sgd", "gamma-after-penalty", "gamma-sgd-over-adam", "gamma-as-good-as-measuring"):

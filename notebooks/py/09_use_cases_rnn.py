@@ -113,9 +113,11 @@ reveal("padded-steps")
 # real, and nothing else. Layer norm needs no mask: it averages over the channels of one step, so other steps cannot
 # disturb it. Here are the three in a real network.
 #
-# The network writes numbers in words: it reads `3047=` and says, word by word, what comes next. It is a transformer of
-# one block, with a norm before attention, one before the two layers that follow, one before the head. `AllSteps` hands
-# batch norm every step, `RealSteps` the real ones, `EachStep` wraps layer norm.
+# The network writes numbers in words: it reads `3047=` and says, word by word, what comes next. It is a
+# **transformer**: each token (a digit or a word) becomes a vector, **attention** lets each step average the vectors of
+# earlier ones, and two linear layers then treat each step alone. It has one block, with a norm before attention, one
+# before the two layers that follow, one before the head. `AllSteps` hands batch norm every step, `RealSteps` the real
+# ones, `EachStep` wraps layer norm.
 
 # %%
 print(written(3047))
@@ -149,14 +151,16 @@ takeaway(
 # %% [markdown]
 # ## Batch norm in an LSTM
 #
-# An LSTM carries two vectors from step to step: the cell $c_t$ and the hidden state $h_t$. Cooijmans et al. put three
-# norms into it, all per step:
+# A **recurrent** network reads a sequence step by step, with the same weights at each step, and hands on a vector, what
+# it remembers; the answer is read off the last one. An **LSTM** carries two vectors from step to step: the cell $c_t$
+# and the hidden state $h_t$. Cooijmans et al. put three norms into it, all per step:
 #
 # $$f, i, o, g = \text{BN}(W_x x_t)+\text{BN}(W_h h_{t-1})+b \qquad c_t=\sigma(f)c_{t-1}+\sigma(i)\tanh(g) \qquad
 # h_t=\sigma(o)\tanh(\text{BN}(c_t))$$
 #
-# $x_t$ is the input; $W_x$ and $W_h$ are weights; $\sigma$ squashes to between 0 and 1, so $f$ says what the cell
-# forgets, $i$ what it takes in of the candidate $g$, $o$ what it shows. The cell on its way to $c_{t+1}$ meets no norm.
+# $x_t$ is the input; $W_x$ and $W_h$ are weights; $\sigma$ is the sigmoid here, which squashes to between 0 and 1:
+# $\sigma(f)$ says how much of the old cell is kept, $\sigma(i)$ how much of the candidate $\tanh(g)$ is taken in, and
+# $\sigma(o)$ how much is shown. The cell on its way to $c_{t+1}$ meets no norm.
 # And the scales, $\gamma$, start at 0.1 and not at 1. Why?
 
 # %%
@@ -215,7 +219,7 @@ takeaway(
 # (The steep end at the far left is the first pixels, which are blank in nearly every image: the spread that the norm
 # divides by is almost 0.)
 #
-# Does the network learn better? Images and series are shortened to 16 and 20 values, so that ten seeds, three arms and
+# Does the network learn better? Images and series are shortened to 16 and 20 values, so that ten seeds, four arms and
 # four rates fit into a minute: 24 hidden units, 120 steps of Adam.
 
 # %%

@@ -128,11 +128,11 @@ table
 # Read it by columns. *Batch-mates move*: batch norm alone lets another example change an example's output; batch
 # renorm, within its limits, changes its gradient only. *State*: numbers that a training pass changes beside parameters,
 # here 2 for each of 8 channels and a counter. *Evaluation*: only norms with state have another function there. *One
-# value alone*: one example of one position; batch norm and instance norm refuse, and norms over one or two values keep
-# a sign at most. *Forgets a shift*: where each channel's own is forgotten, a bias in front is wasted; group norm
-# forgets only what its channels have in common. *Forgets a scale*: the weights in front may grow without effect
-# (chapter [07](07_benefits_robust.ipynb)); DyT and Derf do not forget it, and batch renorm does not in the same step,
-# since it measures against the past.
+# value alone*: one example of one position; batch norm, batch renorm and instance norm refuse, and norms over one or
+# two values keep a sign at most. *Forgets a shift*: where each channel's own is forgotten, a bias in front is wasted;
+# group norm forgets only what its channels have in common. *Forgets a scale*: the weights in front may grow without
+# effect (chapter [07](07_benefits_robust.ipynb)); DyT and Derf do not forget it, and batch renorm does not in the same
+# step, since it measures against the past.
 
 # %%
 alone = [name for name, one in table.rows.items() if one.mates == "no"]
@@ -535,10 +535,10 @@ check("batch_renorm", my_batch_renorm)
 #
 # *Whether group norm is as good as batch norm in large batches.* In Wu and He's table batch norm is half a point ahead
 # at 32 images a device; they point to the noise of the batch, which regularises. *Why small batches hurt.* Singh and
-# Shrivastava 2019 report 6.18 points won back at batch 2 by changing evaluation alone, so a good part of the damage was
-# there not in training; in our MLP exact statistics won back a few points only. *Whether norms are needed.* NFNet, DyT
-# and Derf say no, at the price of other devices or of curves that bound. What a norm then was for, the scale of the
-# signal, the direction of the weights or the outliers, is argued about.
+# Shrivastava 2019 report 6.18 points won back at batch 2 by changing evaluation alone, so a good part of the damage
+# there was not done in training; in our MLP exact statistics won back a few points only. *Whether norms are needed.*
+# NFNet, DyT and Derf say no, at the price of other devices or of curves that bound. What a norm then was for, the scale
+# of the signal, the direction of the weights or the outliers, is argued about.
 #
 # ## In one sentence
 #

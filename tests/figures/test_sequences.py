@@ -55,7 +55,7 @@ def test_every_arm_of_the_studies_has_a_name_and_a_colour():
 def test_gradients_are_drawn_by_step_in_a_panel_for_each_study(results):
     figure = gradients_through_time(results, title="t")
     for ax, (name, result) in zip(figure.axes, results.items(), strict=True):
-        assert ax.get_title() == name
+        assert ax.get_title(loc="left") + ax.get_title() == name
         assert ax.get_yscale() == "log"
         for arm, (label, colour) in RECURRENT.items():
             line = curves(ax)[label]
