@@ -17,7 +17,7 @@ YANG = "Yang et al. 2019, arXiv:1902.08129"
 THIS_COURSE = "this course"
 UNTRAINED = "same initial weights and the same batch of 64 images; no training."
 EACH_BEST = "same initial weights, batches and steps; each arm's rate chosen on validation images"
-FITTED = f"{EACH_BEST}, from 3 or 4 at each depth; accuracy on the training images: the question is what can be fitted."
+FITTED = f"{EACH_BEST}, from 3 at each depth; accuracy on the training images: the question is what can be fitted."
 REMOVAL = (
     "the same trained networks; 6 of 16 channels removed from each norm, running statistics recomputed, nothing "
     "retrained; random: mean of 3 draws."
@@ -181,7 +181,7 @@ DECLARATIONS = (
         study="affine_only",
         chapter=CHAPTER,
         control="same initial weights, batches, steps and number of trained values; each arm's rate of Adam chosen on "
-        "validation images, from 4 between 0.03 and 1.",
+        "validation images, from 3 between 0.1 and 1.",
         unit="points",
         margin=10.0,
         measure=lambda result: _better("affine", "random", result),

@@ -45,7 +45,7 @@ class Config(Settings):
     blocks: int = 4
     width: int = 16
     stride: int = 2
-    learning_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
+    learning_rates: tuple[float, ...] = (0.1, 0.3, 1.0)
     head_rates: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
     rate_of_all: float = 0.01
     batch_size: int = 32
