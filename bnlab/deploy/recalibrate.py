@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnlab.layers.batch_norm import BatchNorm
 from bnlab.layers.functional import batch_statistics
+from bnlab.layers.recurrent import SequenceBatchNorm1d
 from bnlab.reference.variance import Moments, merge
 
 
@@ -36,7 +37,8 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
             the model's first parameter or buffer. A generator will do.
 
     Raises:
-        ValueError: no layer of the model keeps running statistics; a batch is of another kind; a batch brings a
+        ValueError: no layer of the model keeps running statistics; one is a `SequenceBatchNorm1d`, of whose input only
+            its caller knows what is padding; a batch is of another kind; a batch brings a
             layer a single value per channel, which has no variance; or no layer was reached, as by an empty loader.
 
     Example:
@@ -45,13 +47,7 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
         >>> layer.running_mean, layer.running_var
         (tensor([5.]), tensor([8.5000]))
     """
-    pools = {
-        layer: _Pool(name)
-        for name, layer in model.named_modules()
-        if isinstance(layer, _BatchNorm | BatchNorm) and layer.running_mean is not None
-    }
-    if not pools:
-        raise ValueError("expected a model with batch-norm layers that keep running statistics, got none")
+    pools = _pools(model)
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     hooks = [layer.register_forward_pre_hook(pool.add, with_kwargs=True) for layer, pool in pools.items()]
@@ -107,6 +103,21 @@ class _Pool:
         for buffer, value in pooled:
             if buffer is not None:
                 buffer.copy_(value)
+
+
+def _pools(model: nn.Module) -> dict[_BatchNorm | BatchNorm, _Pool]:
+    """An empty pool for each layer that keeps running statistics."""
+    pools = {
+        layer: _Pool(name)
+        for name, layer in model.named_modules()
+        if isinstance(layer, _BatchNorm | BatchNorm) and layer.running_mean is not None
+    }
+    if not pools:
+        raise ValueError("expected a model with batch-norm layers that keep running statistics, got none")
+    for layer, pool in pools.items():
+        if isinstance(layer, SequenceBatchNorm1d):
+            raise ValueError(f"expected layers whose values are all data, got a SequenceBatchNorm1d, {pool.name!r}")  # noqa: TRY004 - as below
+    return pools
 
 
 def _run(model: nn.Module, loader: Iterable[Any]) -> None:

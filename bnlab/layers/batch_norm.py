@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from bnlab.layers.channel_norm import ChannelNorm
 from bnlab.layers.elementary import statistics_dtype
 from bnlab.layers.functional import backend_named, batch_norm
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(ChannelNorm):
     """What the three modules share (Ioffe & Szegedy 2015, arXiv:1502.03167), around `functional.batch_norm`.
 
     Constructor, attributes and state_dict are those of `torch.nn.BatchNorm*`, with a choice of `backend` beside them:
@@ -38,13 +39,6 @@ class BatchNorm(nn.Module):
     """
 
     layouts: ClassVar[Mapping[int, str]] = MappingProxyType({})  # number of axes -> the shape, set by each subclass
-    _version = 2  # torch's: a checkpoint of version 1 has no num_batches_tracked
-
-    weight: nn.Parameter | None
-    bias: nn.Parameter | None
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
 
     def __init__(  # noqa: PLR0917 - torch.nn's signature
         self,
@@ -59,49 +53,22 @@ class BatchNorm(nn.Module):
         bias: bool = True,
         backend: str = "torch",
     ) -> None:
-        super().__init__()
         backend_named(backend)
-        if num_features < 1:
-            raise ValueError(f"expected num_features of at least 1, got {num_features}")
-        self.num_features = num_features
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
+        super().__init__(
+            num_features,
+            eps=eps,
+            momentum=momentum,
+            affine=affine,
+            track_running_stats=track_running_stats,
+            device=device,
+            dtype=dtype,
+            bias=bias,
+        )
         self.backend = backend
-
-        def per_channel() -> Tensor:
-            return torch.empty(num_features, device=device, dtype=dtype)
-
-        self.register_parameter("weight", nn.Parameter(per_channel()) if affine else None)
-        self.register_parameter("bias", nn.Parameter(per_channel()) if affine and bias else None)
-        count = torch.tensor(0, device=device)
-        self.register_buffer("running_mean", per_channel() if track_running_stats else None)
-        self.register_buffer("running_var", per_channel() if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", count if track_running_stats else None)
-        self.reset_parameters()
-
-    def reset_running_stats(self) -> None:
-        """Forget every batch: mean 0, variance 1, no batches."""
-        for buffer, start in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
-            if buffer is not None:
-                buffer.fill_(start)
-
-    def reset_parameters(self) -> None:
-        """Start anew: scale 1, shift 0, running statistics reset."""
-        self.reset_running_stats()
-        if self.weight is not None:
-            nn.init.ones_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
 
     def extra_repr(self) -> str:
         """The constructor's arguments, as `torch.nn` prints them; a backend of one's own choice at the end."""
-        backend = "" if self.backend == "torch" else f", backend={self.backend}"
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}{backend}"
-        )
+        return super().extra_repr() + ("" if self.backend == "torch" else f", backend={self.backend}")
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x`; in training, also move the running statistics towards this batch's."""
@@ -134,15 +101,6 @@ class BatchNorm(nn.Module):
         if x.ndim not in self.layouts or x.shape[1] != self.num_features:
             expected = f"{' or '.join(self.layouts.values())} with c = {self.num_features}"
             raise ValueError(f"{type(self).__name__} expected x of shape {expected}, got {tuple(x.shape)}")
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any
-    ) -> None:
-        key = prefix + "num_batches_tracked"
-        if local_metadata.get("version", 1) < 2 and self.num_batches_tracked is not None and key not in state_dict:
-            is_meta = self.num_batches_tracked.is_meta
-            state_dict[key] = torch.tensor(0) if is_meta else self.num_batches_tracked
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 
 class BatchNorm1d(BatchNorm):

@@ -18,8 +18,7 @@ class GhostBatchNorm(BatchNorm):
     In training the batch is cut into consecutive ghost batches, and each is normalised by its own statistics. So the
     noise of the statistics is that of a small batch, while the gradient is that of a large one. Output and running
     statistics are what batch norm gives if it is fed the ghost batches one after another, and
-    `num_batches_tracked` counts ghost batches. Evaluation is that of batch norm. Whether statistics move is settled at
-    construction: in training, a `track_running_stats` that is set to False later does not hold them still.
+    `num_batches_tracked` counts ghost batches. Evaluation is that of batch norm.
 
     Args:
         num_features: channels of the input, at least 1.
@@ -51,7 +50,7 @@ class GhostBatchNorm(BatchNorm):
         ghosts = x.reshape(-1, self.ghost_size, *x.shape[1:])
         # With a momentum of 1 each ghost leaves its own statistics in its own pair of buffers.
         means, variances = (
-            buffer if buffer is None else buffer.expand(len(ghosts), -1).clone()
+            None if buffer is None or not self.track_running_stats else buffer.expand(len(ghosts), -1).clone()
             for buffer in (self.running_mean, self.running_var)
         )
         tracked = 0 if means is not None else None

@@ -3,17 +3,18 @@
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from bnlab.layers.channel_norm import ChannelNorm
 from bnlab.layers.elementary import per_channel, statistics_dtype
 from bnlab.layers.functional import batch_norm, update_running_stats
 from bnlab.layers.steps import centre, rescale, scale_and_shift
 
 
-class InstanceNorm(nn.Module):
+class InstanceNorm(ChannelNorm):
     """What the three modules share: every channel of every example by itself (Ulyanov et al. 2016, arXiv:1607.08022).
 
     A mean and a biased variance are taken over the positions alone, so an image's contrast goes and no example meets
@@ -40,13 +41,6 @@ class InstanceNorm(nn.Module):
     """
 
     layouts: ClassVar[Mapping[int, str]] = MappingProxyType({})  # number of axes -> the shape, the unbatched one first
-    _version = 2  # torch's: a checkpoint of version 1 has no num_batches_tracked
-
-    weight: nn.Parameter | None
-    bias: nn.Parameter | None
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
 
     def __init__(  # noqa: PLR0917 - torch.nn's signature
         self,
@@ -60,43 +54,15 @@ class InstanceNorm(nn.Module):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        if num_features < 1:
-            raise ValueError(f"expected num_features of at least 1, got {num_features}")
-        self.num_features = num_features
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
-        for name, kept in (("weight", affine), ("bias", affine and bias)):
-            value = torch.empty(num_features, device=device, dtype=dtype)
-            self.register_parameter(name, nn.Parameter(value) if kept else None)
-        for name in ("running_mean", "running_var"):
-            value = torch.empty(num_features, device=device, dtype=dtype)
-            self.register_buffer(name, value if track_running_stats else None)
-        count = torch.tensor(0, device=device)
-        self.register_buffer("num_batches_tracked", count if track_running_stats else None)
-        self.reset_parameters()
-
-    def reset_running_stats(self) -> None:
-        """Forget every batch: mean 0, variance 1."""
-        for buffer, start in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
-            if buffer is not None:
-                buffer.fill_(start)
-
-    def reset_parameters(self) -> None:
-        """Start anew: scale 1, shift 0, running statistics reset."""
-        self.reset_running_stats()
-        if self.weight is not None:
-            nn.init.ones_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def extra_repr(self) -> str:
-        """The constructor's arguments, as `torch.nn` prints them."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        super().__init__(
+            num_features,
+            eps=eps,
+            momentum=momentum,
+            affine=affine,
+            track_running_stats=track_running_stats,
+            device=device,
+            dtype=dtype,
+            bias=bias,
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,15 +103,6 @@ class InstanceNorm(nn.Module):
         own_statistics = self.training or not self.track_running_stats
         if own_statistics and math.prod(shape[-first_position:]) == 1:
             raise ValueError(f"{name} expected more than one position to take statistics of, got x of shape {shape}")
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any
-    ) -> None:
-        key = prefix + "num_batches_tracked"
-        if local_metadata.get("version", 1) < 2 and self.num_batches_tracked is not None and key not in state_dict:
-            is_meta = self.num_batches_tracked.is_meta
-            state_dict[key] = torch.tensor(0) if is_meta else self.num_batches_tracked
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 
 class InstanceNorm1d(InstanceNorm):

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 from bnlab.deploy import recalibrate
-from bnlab.layers import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from bnlab.layers import BatchNorm1d, BatchNorm2d, BatchNorm3d, SequenceBatchNorm1d
 from tests.tolerances import RTOL
 
 UNEVEN = (7, 2, 11, 3)  # so that a batch must weigh by its size
@@ -328,6 +328,12 @@ def test_a_batch_is_a_tensor_or_begins_with_one(items, data, loader):
     layer = nn.BatchNorm1d(3).double()
     recalibrate(layer, items(loader))
     assert_layer_has(layer, data)
+
+
+def test_a_layer_of_sequences_is_refused_since_padding_is_no_data():
+    model = nn.ModuleDict({"first": nn.BatchNorm1d(3), "steps": SequenceBatchNorm1d(3)})
+    with pytest.raises(ValueError, match=r"^expected layers whose values are all data, got a Seq.*, 'steps'$"):
+        recalibrate(model, [torch.zeros(2, 3, 3)])
 
 
 @pytest.mark.parametrize("batch", [{"x": torch.ones(4, 3)}, (), ("x", torch.ones(4, 3)), np.ones((4, 3))], ids=repr)

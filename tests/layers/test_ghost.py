@@ -140,3 +140,13 @@ def test_a_ghost_of_no_examples_is_refused():
 def test_a_ghost_of_one_value_per_channel_is_refused():
     with pytest.raises(ValueError, match="more than one value per channel"):
         GhostBatchNorm1d(3, ghost_size=1)(torch.randn(4, 3))
+
+
+def test_a_change_of_mind_about_tracking_holds_the_statistics_still():
+    layer = GhostBatchNorm1d(3, ghost_size=4)
+    layer(torch.randn(8, 3))
+    before = {name: buffer.clone() for name, buffer in layer.named_buffers()}
+    layer.track_running_stats = False
+    layer(torch.randn(8, 3) + 5)
+    for name, buffer in layer.named_buffers():
+        assert buffer.equal(before[name]), name

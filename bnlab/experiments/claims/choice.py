@@ -143,17 +143,6 @@ DECLARATIONS = (
         measure=lambda result: _wider_than_independent(0, result),
     ),
     Declaration(
-        id="layer-norm-over-none",
-        statement="A residual MLP of 3 blocks (digits) is better with layer norm than without a norm.",
-        source=THIS_COURSE,
-        study="norm_free",
-        chapter=CHAPTER,
-        control=NORM_FREE,
-        unit="points",
-        margin=0.0,
-        measure=lambda result: _norm_free("layer_norm", "no_norm", result),
-    ),
-    Declaration(
         id="dyt-over-layer-norm",
         statement="A residual MLP of 3 blocks (digits) is better with dynamic tanh than with layer norm.",
         source=f"{DYT}, where the networks are transformers",

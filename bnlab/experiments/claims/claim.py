@@ -81,6 +81,11 @@ class Claim:
             return f"beyond what was watched in all {self.n_seeds} seeds"
         return f"{number(self.effect)} [{number(self.interval[0])}, {number(self.interval[1])}] {self.unit}"
 
+    @property
+    def summary(self) -> str:
+        """The statement, and on a line of its own the verdict and what was measured."""
+        return f"{self.statement}\n  {self.verdict}: {self.measured}"
+
     def __str__(self) -> str:
         how = "median, exact interval of the sign test" if self.exact else "95% interval, paired t"
         censored = f", beyond what was watched in {self.censored}" if self.censored else ""

@@ -49,11 +49,6 @@ def _better_removed(arm: str, removed: str, other_arm: str, other: str, result: 
     return gain_in_points(result.accuracy(arm, removed), result.accuracy(other_arm, other), TEST_IMAGES)
 
 
-def _gains_more_after_sgd(result: ImportanceResult) -> Measured:
-    sgd, adam = (result.accuracy(arm, "lowest") - result.accuracy(arm, "random") for arm in ("sgd", "adam"))
-    return Measured(100 * (sgd - adam))
-
-
 DECLARATIONS = (
     Declaration(
         id="branch-small-beside-skip",
@@ -139,15 +134,17 @@ DECLARATIONS = (
         headline=True,
     ),
     Declaration(
-        id="depth-40-plain",
-        statement="Any depth trains with batch norm: a plain MLP of 40 layers (digits) fits more with it in 120 steps.",
-        source=f"common belief; against it {YANG}",
+        id="depth-plain-limit",
+        statement="A plain MLP with batch norm (digits, 120 steps) fits 20 points more with 20 layers than with 40.",
+        source=YANG,
         study="depth",
         chapter=CHAPTER,
         control=FITTED,
         unit="points",
-        margin=0.0,
-        measure=lambda result: _fits_better("plain_norm", "plain", 40, result),
+        margin=20.0,
+        measure=lambda result: gain_in_points(
+            result.trained("plain_norm", 20), result.trained("plain_norm", 40), TRAIN_IMAGES
+        ),
     ),
     Declaration(
         id="depth-40-residual",
@@ -175,7 +172,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="affine-over-random",
-        statement="Training gamma and beta alone makes a ResNet of random weights (digits) 10 points better than "
+        statement="Training gamma and beta alone makes a ResNet of random weights (digits) 5 points better than "
         "training two weights of each channel.",
         source=FRANKLE,
         study="affine_only",
@@ -183,7 +180,7 @@ DECLARATIONS = (
         control="same initial weights, batches, steps and number of trained values; each arm's rate of Adam chosen on "
         "validation images, from 3 between 0.1 and 1.",
         unit="points",
-        margin=10.0,
+        margin=5.0,
         measure=lambda result: _better("affine", "random", result),
     ),
     Declaration(
@@ -223,19 +220,7 @@ DECLARATIONS = (
         headline=True,
     ),
     Declaration(
-        id="gamma-sgd-over-adam",
-        statement="Gamma tells more after SGD than after Adam (CNN, digits): choosing the smallest instead of random "
-        "ones gains 5 points more.",
-        source=THIS_COURSE,
-        study="channel_importance",
-        chapter=CHAPTER,
-        control=f"{REMOVAL[:-1]}; same initial weights, batches and steps; one rate for each optimiser, not tuned.",
-        unit="points",
-        margin=5.0,
-        measure=_gains_more_after_sgd,
-    ),
-    Declaration(
-        id="gamma-as-good-as-measuring",
+        id="gamma-better-than-measuring",
         statement="After Adam the smallest gammas of a CNN (digits) find what can go better than measuring the harm of "
         "each channel.",
         source="common belief",

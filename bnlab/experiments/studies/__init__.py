@@ -113,7 +113,6 @@ STUDIES = {
             (
                 ("network", "cnn"),
                 ("compared", ("batch_norm", "group_norm")),
-                ("batch_sizes", (2, 8, 32)),
                 ("learning_rates", (0.025, 0.05, 0.1, 0.2, 0.4)),
             ),
         ),

@@ -16,7 +16,7 @@ from bnlab.experiments.data import Dataset, for_tuning, load
 from bnlab.experiments.models import resnet
 from bnlab.experiments.optimisers import AdamW, State, Tensors, cosine
 from bnlab.experiments.provenance import Provenance
-from bnlab.experiments.studies.batch_noise import best
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import Ensemble, train_ensemble
@@ -116,7 +116,7 @@ def run(config: Config) -> Result:
         ensemble, trained = _trained(config, arm, data)
         found["validation"][arm] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
         chosen = best(found["validation"][arm])
-        found["test"][arm] = ensemble.accuracy(data.test).reshape(shape).numpy()[chosen]
+        found["test"][arm] = members_at(chosen, ensemble, seeds=len(config.seeds)).accuracy(data.test).numpy()
         found["trained"][arm] = np.array(trained)
         gammas = [ensemble.parameters[name].reshape(*shape, -1)[chosen] for name in gamma_names(ensemble.architecture)]
         found["gamma"][arm] = torch.cat(gammas, dim=-1).numpy()

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bnlab.deploy import recalibrate
 from bnlab.experiments.data import Split, load
 from bnlab.experiments.models import cnn
 from bnlab.experiments.optimisers import SGD, cosine
@@ -54,6 +55,7 @@ class Result(BaseResult):
 
     Attributes:
         spread: by layer, the first convolution's first.
+        untrained: the same before training, with the statistics of the whole split in evaluation.
         shuffled: of the last layer, once each channel's values were dealt out anew among all images and positions, so
             that those of an image are independent.
         positions: of a map.
@@ -63,6 +65,7 @@ class Result(BaseResult):
 
     config: Config
     spread: Float[np.ndarray, "layers sizes seeds"]
+    untrained: Float[np.ndarray, "layers sizes seeds"]
     shuffled: Float[np.ndarray, "sizes seeds"]
     positions: Float[np.ndarray, ""]
 
@@ -70,28 +73,38 @@ class Result(BaseResult):
         """What the spread would be if all values of a batch were independent: one over the root of their number."""
         return np.asarray((np.array(self.config.batch_sizes) * self.positions) ** -0.5)
 
-    def effective(self) -> Float[np.ndarray, "layers seeds"]:
-        """How many independent values the positions of one image are worth: those that would spread as far."""
+    def effective(
+        self, spread: Float[np.ndarray, "layers sizes seeds"] | None = None
+    ) -> Float[np.ndarray, "layers seeds"]:
+        """How many independent values the positions of one image are worth: those that would spread as far.
+
+        Args:
+            spread: by default that of the trained networks.
+        """
         sizes = np.array(self.config.batch_sizes)[:, None]
-        return np.asarray(np.exp(-np.log(self.spread**2 * sizes).mean(1)))
+        return np.asarray(np.exp(-np.log((self.spread if spread is None else spread) ** 2 * sizes).mean(1)))
 
 
 def run(config: Config) -> Result:
     """Trains a CNN with batch norm for each seed, draws batches of images, and sees how their means spread."""
     split = load(config.dataset).train
-    spread, shuffled, positions = [], [], 0
+    spread, untrained, shuffled, positions = [], [], [], 0
     for seed, model in zip(config.seeds, _trained(config, split), strict=True):
         generator = torch.Generator().manual_seed(seed)
-        maps = convolved(model, split.x)
-        positions = maps[-1][0, 0].numel()
-        spread.append([_spread(values.mean(2), values, config, generator) for values in (m.flatten(2) for m in maps)])
-        last = maps[-1].flatten(2)
-        dealt = torch.stack([_dealt_anew(channel, generator) for channel in last.unbind(1)], dim=1)
-        shuffled.append(_spread(dealt.mean(2), last, config, generator))
+        maps = [values.flatten(2) for values in convolved(model, split.x)]
+        positions = maps[-1].shape[2]
+        spread.append([_spread(values.mean(2), values, config, generator) for values in maps])
+        dealt = torch.stack([_dealt_anew(channel, generator) for channel in maps[-1].unbind(1)], dim=1)
+        shuffled.append(_spread(dealt.mean(2), maps[-1], config, generator))
+        start = network(config, seed)
+        recalibrate(start, [split.x])
+        fresh = [values.flatten(2) for values in convolved(start, split.x)]
+        untrained.append([_spread(values.mean(2), values, config, generator) for values in fresh])
     return Result(
         config=config,
         provenance=Provenance.of(__name__),
         spread=np.array(spread).transpose(1, 2, 0),
+        untrained=np.array(untrained).transpose(1, 2, 0),
         shuffled=np.array(shuffled).T,
         positions=np.array(positions),
     )
@@ -109,13 +122,15 @@ def convolved(model: nn.Sequential, x: Float[Tensor, "n c h w"]) -> list[Float[T
     return outputs
 
 
-def _trained(config: Config, split: Split) -> list[nn.Sequential]:
-    def network(seed: int) -> nn.Sequential:
-        generator = torch.Generator().manual_seed(seed)
-        return cnn(1, 10, depth=config.depth, width=config.width, norm=BatchNorm2d, generator=generator)
+def network(config: Config, seed: int) -> nn.Sequential:
+    """The untrained network; the seed alone draws its weights."""
+    generator = torch.Generator().manual_seed(seed)
+    return cnn(1, 10, depth=config.depth, width=config.width, norm=BatchNorm2d, generator=generator)
 
+
+def _trained(config: Config, split: Split) -> list[nn.Sequential]:
     ensemble = train_ensemble(
-        [network(seed) for seed in config.seeds],
+        [network(config, seed) for seed in config.seeds],
         split,
         learning_rates=[config.learning_rate] * len(config.seeds),
         seeds=config.seeds,

@@ -17,6 +17,7 @@ from bnlab.experiments.data import Split, for_tuning, load
 from bnlab.experiments.models import Norm, mlp
 from bnlab.experiments.optimisers import SGD, cosine
 from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import train_ensemble
@@ -105,16 +106,11 @@ def run(config: Config) -> Result:
             schedule=cosine,
         )
         found["validation"][arm] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
-        chosen = best(found["validation"][arm])
+        chosen = members_at(best(found["validation"][arm]), ensemble, seeds=len(config.seeds))
         for name, split in (("test", data.test), ("train", train)):
-            found[name][arm] = ensemble.accuracy(split).reshape(shape).numpy()[chosen]
-            found[f"{name}_loss"][arm] = ensemble.loss(split).reshape(shape).numpy()[chosen]
+            found[name][arm] = chosen.accuracy(split).numpy()
+            found[f"{name}_loss"][arm] = chosen.loss(split).numpy()
     return Result(config=config, provenance=Provenance.of(__name__), **found)
-
-
-def best(validation: Float[np.ndarray, "rates seeds"]) -> int:
-    """The position of the rate with the highest median over the seeds."""
-    return int(np.median(validation, axis=1).argmax())
 
 
 def first(split: Split, examples: int) -> Split:

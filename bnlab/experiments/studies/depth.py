@@ -18,7 +18,8 @@ from torch import nn
 from bnlab.experiments.data import for_tuning, load
 from bnlab.experiments.models import mlp, residual_mlp
 from bnlab.experiments.provenance import Provenance
-from bnlab.experiments.studies.batch_noise import best
+from bnlab.experiments.recalibration import recalibrated
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import train_ensemble
@@ -31,6 +32,7 @@ RESIDUAL: dict[str, Callable[..., nn.Module]] = {
     "residual_norm": partial(residual_mlp, norm=BatchNorm1d),
     "skip_init": partial(residual_mlp, skip_init=True),
 }
+NORMALISED = ("plain_norm", "residual_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,8 @@ class Config(Settings):
 class Result(BaseResult):
     """Accuracies in evaluation mode, between 0 and 1, by arm and depth; 0 where training diverged.
 
+    Batch norm uses the statistics of the whole training split: 120 steps are few for running ones to settle in.
+
     Attributes:
         validation: on the validation split, at every rate of `config.rates_of(arm)`, as many at each depth.
         train: on the training split, at the best rate of each depth.
@@ -139,8 +143,11 @@ def run(config: Config) -> Result:
                 steps=config.steps,
                 batch_size=config.batch_size,
             )
+            if arm in NORMALISED:
+                ensemble = recalibrated(ensemble, tuning.train)
             validation[arm].append(ensemble.accuracy(tuning.validation).reshape(shape).numpy())
-            train[arm].append(ensemble.accuracy(tuning.train).reshape(shape).numpy()[best(validation[arm][-1])])
+            chosen = members_at(best(validation[arm][-1]), ensemble, seeds=len(config.seeds))
+            train[arm].append(chosen.accuracy(tuning.train).numpy())
         validation[arm], train[arm] = np.array(validation[arm]), np.array(train[arm])
     return Result(config=config, provenance=Provenance.of(__name__), validation=validation, train=train)
 

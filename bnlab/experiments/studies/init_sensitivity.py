@@ -17,6 +17,7 @@ from torch import nn
 from bnlab.experiments.data import for_tuning, load
 from bnlab.experiments.models import Norm, mlp
 from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import train_ensemble
@@ -78,7 +79,7 @@ class Result(BaseResult):
     def best_rates(self, arm: str) -> tuple[float, ...]:
         """For each scale, the rate with the highest median accuracy in validation."""
         rates = self.config.rates_of(arm)
-        return tuple(rates[position] for position in best(self.validation[arm]))
+        return tuple(rates[position] for position in best_by_scale(self.validation[arm]))
 
     def at(self, scale: float) -> int:
         """The position of a scale.
@@ -99,7 +100,9 @@ def run(config: Config) -> Result:
     """
     data = load(config.dataset)
     tuning = for_tuning(data)
-    validation, test, at_common = {}, {}, {}
+    validation = {}
+    test: dict[str, Float[np.ndarray, "scales seeds"]] = {}
+    at_common: dict[str, Float[np.ndarray, "scales seeds"]] = {}
     for arm in ARMS:
         rates = config.rates_of(arm)
         members = [(scale, rate, seed) for scale in config.scales for rate in rates for seed in config.seeds]
@@ -113,16 +116,18 @@ def run(config: Config) -> Result:
             batch_size=config.batch_size,
         )
         validation[arm] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
-        tested = ensemble.accuracy(data.test).reshape(shape).numpy()
-        test[arm] = tested[range(len(config.scales)), best(validation[arm])]
-        at_common[arm] = tested[:, rates.index(config.common_rate)]
+        common = [rates.index(config.common_rate)] * len(config.scales)
+        for chosen, tested in ((best_by_scale(validation[arm]), test), (common, at_common)):
+            settings = [scale * len(rates) + rate for scale, rate in enumerate(chosen)]
+            networks = [members_at(setting, ensemble, seeds=len(config.seeds)) for setting in settings]
+            tested[arm] = torch.stack([one.accuracy(data.test) for one in networks]).numpy()
     provenance = Provenance.of(__name__)
     return Result(config=config, provenance=provenance, validation=validation, test=test, test_at_common_rate=at_common)
 
 
-def best(validation: Float[np.ndarray, "scales rates seeds"]) -> list[int]:
+def best_by_scale(validation: Float[np.ndarray, "scales rates seeds"]) -> list[int]:
     """For each scale, the position of the rate with the highest median over the seeds."""
-    return [int(position) for position in np.median(validation, axis=2).argmax(axis=1)]
+    return [best(at_scale) for at_scale in validation]
 
 
 def network(config: Config, arm: str, *, scale: float, seed: int) -> nn.Module:

@@ -11,6 +11,7 @@ from torch import nn
 from bnlab.experiments.data import for_tuning, load
 from bnlab.experiments.models import Norm, mlp
 from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import train_ensemble
@@ -84,15 +85,10 @@ def run(config: Config) -> Result:
         )
         validation[arm] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
         diverged[arm] = ensemble.diverged().reshape(shape).numpy()
-        first = best(validation[arm]) * len(config.seeds)
-        test[arm] = ensemble.subset(slice(first, first + len(config.seeds))).accuracy(data.test).numpy()
+        chosen = members_at(best(validation[arm]), ensemble, seeds=len(config.seeds))
+        test[arm] = chosen.accuracy(data.test).numpy()
     provenance = Provenance.of(__name__)
     return Result(config=config, provenance=provenance, validation=validation, diverged=diverged, test=test)
-
-
-def best(validation: Float[np.ndarray, "settings seeds"]) -> int:
-    """The position of the setting with the highest median over the seeds."""
-    return int(np.median(validation, axis=1).argmax())
 
 
 def _network(config: Config, inputs: int, norm: Norm | None, seed: int) -> nn.Module:

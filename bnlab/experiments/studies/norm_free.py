@@ -16,6 +16,7 @@ from bnlab.experiments.data import for_tuning, load
 from bnlab.experiments.models import Norm, residual_mlp
 from bnlab.experiments.optimisers import SGD, cosine
 from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import train_ensemble
@@ -91,17 +92,11 @@ def run(config: Config) -> Result:
             schedule=cosine,
         )
         validation = ensemble.accuracy(tuning.validation).reshape(-1, len(config.seeds)).numpy()
-        first = best(validation) * len(config.seeds)
-        chosen = ensemble.subset(slice(first, first + len(config.seeds)))
+        chosen = members_at(best(validation), ensemble, seeds=len(config.seeds))
         found["validation"][arm] = validation
         found["test"][arm] = chosen.accuracy(data.test).numpy()
         found["train"][arm] = chosen.accuracy(tuning.train).numpy()
     return Result(config=config, provenance=Provenance.of(__name__), **found)
-
-
-def best(validation: Float[np.ndarray, "rates seeds"]) -> int:
-    """The position of the rate with the highest median over the seeds."""
-    return int(np.median(validation, axis=1).argmax())
 
 
 def _network(config: Config, norm: Norm | None, seed: int) -> torch.nn.Module:

@@ -16,6 +16,7 @@ from bnlab.experiments.data import Dataset, Split, for_tuning, load
 from bnlab.experiments.optimisers import AdamW, cosine
 from bnlab.experiments.provenance import Provenance
 from bnlab.experiments.recurrent_models import RecurrentClassifier
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import train_ensemble
@@ -109,9 +110,9 @@ def run(config: Config) -> Result:
             schedule=cosine,
         )
         found["validation"][arm] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
-        tested = ensemble.accuracy(data.test).reshape(shape).numpy()
-        found["test"][arm] = tested[best(found["validation"][arm])]
-        found["test_at_common_rate"][arm] = tested[config.learning_rates.index(config.common_rate)]
+        common = config.learning_rates.index(config.common_rate)
+        for name, rate in (("test", best(found["validation"][arm])), ("test_at_common_rate", common)):
+            found[name][arm] = members_at(rate, ensemble, seeds=len(config.seeds)).accuracy(data.test).numpy()
         probe = Split(whole.train.x[: config.probe], whole.train.y[: config.probe])
         untrained = [network(config, arm, seed, length=probe.x.shape[1]) for seed in config.seeds]
         found["gradient"][arm] = torch.stack([gradient_by_step(model, probe) for model in untrained], 1).numpy()
@@ -140,11 +141,6 @@ def sequences(data: Dataset, *, shortened: bool) -> Dataset:
 def network(config: Config, arm: str, seed: int, *, length: int) -> RecurrentClassifier:
     """The untrained network of an arm, for sequences of this length; the seed alone draws its weights."""
     return RecurrentClassifier(1, 10, hidden=config.hidden, length=length, **ARMS[arm]._asdict(), seed=seed)
-
-
-def best(validation: Float[np.ndarray, "rates seeds"]) -> int:
-    """The position of the rate with the highest median over the seeds."""
-    return int(np.median(validation, axis=1).argmax())
 
 
 def gradient_by_step(model: RecurrentClassifier, split: Split) -> Float[Tensor, " steps"]:

@@ -17,7 +17,8 @@ from bnlab.experiments.data import Dataset, for_tuning, load
 from bnlab.experiments.models import Norm, mlp
 from bnlab.experiments.optimisers import SGD, State, Tensors, cosine
 from bnlab.experiments.provenance import Provenance
-from bnlab.experiments.studies.batch_noise import best, first
+from bnlab.experiments.selection import best, members_at
+from bnlab.experiments.studies.batch_noise import first
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import Ensemble, training_steps
@@ -162,10 +163,10 @@ def run(config: Config) -> Result:
         arm = config.arms()[name]
         ensemble, norms = _trained(config, arm, data)
         found["validation"][name] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
-        chosen = best(found["validation"][name])
-        found["test"][name] = ensemble.accuracy(data.test).reshape(shape).numpy()[chosen]
-        found["test_loss"][name] = ensemble.loss(data.test).reshape(shape).numpy()[chosen]
-        found["train_loss"][name] = ensemble.loss(train).reshape(shape).numpy()[chosen]
+        chosen = members_at(best(found["validation"][name]), ensemble, seeds=len(config.seeds))
+        found["test"][name] = chosen.accuracy(data.test).numpy()
+        found["test_loss"][name] = chosen.loss(data.test).numpy()
+        found["train_loss"][name] = chosen.loss(train).numpy()
         common = config.learning_rates.index(config.common_rate)
         found["squared_norm"][name] = norms.reshape(-1, *shape)[:, common].numpy()
     return Result(config=config, provenance=Provenance.of(__name__), **found)

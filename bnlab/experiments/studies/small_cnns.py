@@ -18,11 +18,14 @@ from torch import nn
 from bnlab.experiments.data import for_tuning, load
 from bnlab.experiments.models import cnn, resnet
 from bnlab.experiments.provenance import Provenance
-from bnlab.experiments.studies.batch_noise import best
+from bnlab.experiments.recalibration import recalibrated
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import train_ensemble
 from bnlab.layers import BatchNorm2d
+
+NORMALISED = ("before", "after", "residual_norm", "zero_gamma")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +70,13 @@ class Config(Settings):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result(BaseResult):
-    """By arm, in evaluation mode; accuracies between 0 and 1.
+    """By arm, in evaluation mode, with the statistics of the whole training split; accuracies between 0 and 1.
 
     Attributes:
         validation: accuracy on the validation split, at every rate.
         test: accuracy on the test split, at the arm's best rate.
         train: accuracy on the training split, at the arm's best rate.
+        running: of batch norm only, accuracy on the test split by the statistics that ran along in training.
     """
 
     kind: ClassVar = Config
@@ -81,6 +85,7 @@ class Result(BaseResult):
     validation: dict[str, Float[np.ndarray, "rates seeds"]]
     test: dict[str, Float[np.ndarray, " seeds"]]
     train: dict[str, Float[np.ndarray, " seeds"]]
+    running: dict[str, Float[np.ndarray, " seeds"]]
 
     def best_rate(self, arm: str) -> float:
         """The rate with the highest median accuracy in validation."""
@@ -96,9 +101,9 @@ def run(config: Config) -> Result:
     tuning = for_tuning(data)
     members = [(rate, seed) for rate in config.learning_rates for seed in config.seeds]
     shape = (len(config.learning_rates), len(config.seeds))
-    found: dict[str, dict[str, Any]] = {name: {} for name in ("validation", "test", "train")}
+    found: dict[str, dict[str, Any]] = {name: {} for name in ("validation", "test", "train", "running")}
     for arm in config.compared:
-        ensemble = train_ensemble(
+        trained = train_ensemble(
             [network(config, arm, seed) for _, seed in members],
             tuning.train,
             learning_rates=[rate for rate, _ in members],
@@ -106,10 +111,14 @@ def run(config: Config) -> Result:
             steps=config.steps,
             batch_size=config.batch_size,
         )
-        found["validation"][arm] = ensemble.accuracy(tuning.validation).reshape(shape).numpy()
-        chosen = best(found["validation"][arm])
+        exact = recalibrated(trained, tuning.train) if arm in NORMALISED else trained
+        found["validation"][arm] = exact.accuracy(tuning.validation).reshape(shape).numpy()
+        setting = best(found["validation"][arm])
+        chosen, as_trained = (members_at(setting, kind, seeds=len(config.seeds)) for kind in (exact, trained))
         for name, split in (("test", data.test), ("train", tuning.train)):
-            found[name][arm] = ensemble.accuracy(split).reshape(shape).numpy()[chosen]
+            found[name][arm] = chosen.accuracy(split).numpy()
+        if arm in NORMALISED:
+            found["running"][arm] = as_trained.accuracy(data.test).numpy()
     return Result(config=config, provenance=Provenance.of(__name__), **found)
 
 

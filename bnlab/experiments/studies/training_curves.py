@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bnlab.experiments.data import load
 from bnlab.experiments.models import Norm, mlp
 from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.selection import best
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
 from bnlab.experiments.training import Ensemble, training_steps
@@ -49,7 +50,7 @@ class Result(BaseResult):
 
     def best_rate(self, arm: str) -> int:
         """The position of the learning rate with the highest median accuracy in validation after the last step."""
-        return _best(self.validation[arm])
+        return best(self.validation[arm][:, -1])
 
     def steps(self) -> Float[np.ndarray, " looks"]:
         """The steps after which accuracy was measured."""
@@ -99,12 +100,8 @@ def run(config: Config) -> Result:
                 for accuracies, split in zip(seen, (data.validation, data.test), strict=True):
                     accuracies.append(ensemble.accuracy(split))
         by_rate = [torch.stack(a).view(len(a), len(config.learning_rates), -1).movedim(0, 1).numpy() for a in seen]
-        validation[arm], test[arm] = by_rate[0], by_rate[1][_best(by_rate[0])]
+        validation[arm], test[arm] = by_rate[0], by_rate[1][best(by_rate[0][:, -1])]
     return Result(config=config, provenance=Provenance.of(__name__), validation=validation, test=test)
-
-
-def _best(validation: Float[np.ndarray, "rates looks seeds"]) -> int:
-    return int(np.median(validation[:, -1], axis=1).argmax())
 
 
 def _network(config: Config, inputs: int, norm: Norm | None, seed: int) -> nn.Module:

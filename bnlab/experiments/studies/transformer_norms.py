@@ -16,6 +16,7 @@ from bnlab.experiments.data import Split, for_tuning
 from bnlab.experiments.optimisers import AdamW, cosine, warmup
 from bnlab.experiments.probes import ensemble_outputs
 from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.sequence_models import UNSCORED, AllSteps, EachStep, RealSteps, SequenceNorm, Transformer
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
@@ -96,8 +97,7 @@ def run(config: Config) -> Result:
         )
         shape = (len(config.learning_rates), len(config.seeds))
         found["validation"][arm] = accuracy(ensemble, tuning.validation).reshape(shape).numpy()
-        chosen = best(found["validation"][arm])
-        at_best = ensemble.subset(slice(chosen * shape[1], (chosen + 1) * shape[1]))
+        at_best = members_at(best(found["validation"][arm]), ensemble, seeds=len(config.seeds))
         found["test"][arm] = accuracy(at_best, data.test).numpy()
         for mode, training in (("training_mode", True), ("evaluation_mode", False)):
             losses = loss(at_best, tuning.validation, config.batch_size, training=training)
@@ -116,11 +116,6 @@ def network(config: Config, arm: str, seed: int) -> Transformer:
         norm=NORMS[arm],
         generator=torch.Generator().manual_seed(seed),
     )
-
-
-def best(validation: Float[np.ndarray, "rates seeds"]) -> int:
-    """The position of the rate with the highest median over the seeds."""
-    return int(np.median(validation, axis=1).argmax())
 
 
 def accuracy(ensemble: Ensemble, split: Split) -> Float[Tensor, " members"]:

@@ -63,7 +63,6 @@ MEASURED = {
     "training-itself-suffers": 90 - 33,
     "positions-worth-less": 3,
     "positions-worth-less-first": 0.7,
-    "layer-norm-over-none": 70 - 50,
     "dyt-over-layer-norm": 63 - 70,
     "derf-over-dyt": 61 - 63,
 }

@@ -72,6 +72,10 @@ def test_points_may_have_the_sign_tests_interval_too():
     assert declared().judge(values).verdict == "not supported here"
 
 
+def test_the_summary_is_the_statement_and_beneath_it_what_came_out():
+    assert declared().judge(TEN).summary == "Batch norm helps.\n  supported: 4.5 [2.3, 6.7] points"
+
+
 def test_a_claim_keeps_what_it_rests_on():
     claim = declared(unit="times", margin=2.0, exact=True).judge(np.array([4.0] * 7 + [math.inf] * 3))
     assert (claim.effect, claim.interval, claim.n_seeds, claim.censored) == (4.0, (4.0, math.inf), 10, 3)

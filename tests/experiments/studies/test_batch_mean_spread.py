@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from bnlab.experiments.studies import batch_mean_spread as study
 
 SMALL = study.Config(batch_sizes=(1, 4), batches=300, width=8, steps=60, seeds=(0, 1))
 
+CONVOLVED = study.convolved
+
 
 @pytest.fixture(scope="module")
 def result():
@@ -15,7 +19,7 @@ def result():
 
 
 def test_every_layer_size_and_seed_has_its_number(result):
-    assert result.spread.shape == (3, 2, 2)
+    assert result.spread.shape == result.untrained.shape == (3, 2, 2)
     assert result.shuffled.shape == (2, 2)
     assert result.positions == 64
 
@@ -31,12 +35,27 @@ def test_images_are_drawn_independently_whatever_their_positions_do(result):
 
 def test_positions_of_the_last_convolution_are_worth_less_than_they_number(result):
     assert (result.effective()[-1] < 32).all()
+    assert (result.effective(result.untrained)[-1] > 1.5 * result.effective()[-1]).all()
+
+
+def test_the_untrained_network_is_seen_with_the_statistics_of_the_whole_split(monkeypatch):
+    seen = []
+    monkeypatch.setattr(study, "convolved", lambda model, x: seen.append(deepcopy(model)) or CONVOLVED(model, x))
+    study.run(study.Config(**vars(SMALL) | {"seeds": (3,), "steps": 5}))
+    trained, untrained = seen
+    start = study.network(SMALL, 3)
+    assert torch.equal(untrained[0].weight, start[0].weight)
+    assert not torch.equal(trained[0].weight, start[0].weight)
+    maps = start[0](digits().train.x)
+    assert torch.allclose(untrained[1].running_mean, maps.mean((0, 2, 3)), atol=1e-5)
 
 
 def test_effective_values_are_those_that_would_spread_as_far():
     spread = np.array([[[8**-0.5], [(4 * 8) ** -0.5]]])  # an image is worth 8
-    made = study.Result(config=SMALL, provenance=None, spread=spread, shuffled=np.zeros((2, 1)), positions=np.array(64))
+    rest = {"untrained": 2 * spread, "shuffled": np.zeros((2, 1)), "positions": np.array(64)}
+    made = study.Result(config=SMALL, provenance=None, spread=spread, **rest)
     assert made.effective() == pytest.approx(np.array([[8.0]]))
+    assert made.effective(made.untrained) == pytest.approx(np.array([[2.0]]))
 
 
 def test_an_image_of_equal_positions_is_worth_one_value(rng):

@@ -41,10 +41,6 @@ def test_only_the_first_examples_are_trained_on():
         study.first(split, 4)
 
 
-def test_the_best_rate_is_that_of_the_highest_median():
-    assert study.best(np.array([[0.9, 0.9, 0.1], [0.8, 0.8, 0.99]])) == 0
-
-
 def test_validation_chooses_and_test_is_reported(monkeypatch):
     data = mnist1d()
     monkeypatch.setitem(DATASETS, "mnist1d", lambda: data._replace(test=data.validation))

@@ -60,6 +60,19 @@ def test_arms_of_one_kind_start_from_the_same_weights(arms):
         assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+def test_batch_norm_is_judged_by_exact_statistics_and_nothing_else_is(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        study, "recalibrated", lambda ensemble, split: seen.append((ensemble, len(split.y))) or ensemble
+    )
+    study.run(study.Config(**vars(SMALL) | {"steps": 1}))
+    kinds = [{type(m).__name__ for m in ensemble.architecture.modules()} for ensemble, _ in seen]
+    assert len(seen) == 3  # two plain depths, one residual
+    assert all("BatchNorm1d" in names for names in kinds)
+    assert {examples for _, examples in seen} == {1077}
+    assert {arm for arm in study.PLAIN | study.RESIDUAL if "norm" in arm} == set(study.NORMALISED)
+
+
 def test_odd_residual_depths_are_refused():
     with pytest.raises(ValueError, match="residual_depths: expected even numbers, got 5"):
         study.Config(residual_depths=(4, 5))

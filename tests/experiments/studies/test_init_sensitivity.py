@@ -49,7 +49,7 @@ def test_the_scale_multiplies_hidden_weights_and_nothing_else():
 
 def test_the_best_rate_of_a_scale_is_that_of_the_highest_median():
     validation = np.array([[[0.9, 0.9, 0.1], [0.8, 0.8, 0.99]], [[0.1, 0.1, 0.9], [0.2, 0.2, 0.2]]])
-    assert study.best(validation) == [0, 1]
+    assert study.best_by_scale(validation) == [0, 1]
 
 
 def test_test_accuracy_is_that_of_the_rate_chosen_in_validation(result):

@@ -35,7 +35,3 @@ def test_no_rate_is_chosen_by_the_test_split(monkeypatch):
     wrong = Dataset(data.train, data.validation, Split(data.test.x, (data.test.y + 1) % 10))
     monkeypatch.setitem(DATASETS, "digits", lambda: wrong)
     assert (np.array([*study.run(SMALL).test.values()]) < 0.07).all()
-
-
-def test_the_best_rate_is_that_of_the_highest_median():
-    assert study.best(np.array([[0.9, 0.9, 0.1], [0.8, 0.8, 0.99]])) == 0

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from bnlab.experiments.data import DATASETS, Dataset, Split, digits
+from bnlab.experiments.ensemble import Ensemble
 from bnlab.experiments.studies import small_batches as study
 
 SMALL = study.Config(
@@ -23,7 +24,8 @@ def test_every_size_rate_and_seed_has_its_number(result):
     assert list(result.test) == ["batch_norm", "layer_norm"]
     assert result.validation["layer_norm"].shape == (2, 2, 2)
     assert result.test["layer_norm"].shape == result.train["batch_norm"].shape == (2, 2)
-    assert set(result.recalibrated) == {"batch_norm"}
+    assert set(result.recalibrated) == set(result.by_batch) == {"batch_norm"}
+    assert result.by_batch["batch_norm"].shape == (2, 2)
 
 
 def test_two_examples_cost_batch_norm_and_not_layer_norm(result):
@@ -72,19 +74,17 @@ def test_a_norm_stands_behind_every_hidden_layer():
     assert kinds["no_norm"].count("Linear") == kinds["batch_renorm"].count("Linear") == SMALL.depth + 1
 
 
-def test_recalibration_gives_the_statistics_of_the_whole_split():
-    split = digits().train
-    ensemble = study._trained(study.Config(**vars(SMALL) | {"epochs": 1}), "batch_norm", 32, split)
-    model = study._recalibrated(ensemble, split).member(0)
-    first = next(layer for layer in model if isinstance(layer, study.BatchNorm1d))
-    with torch.no_grad():
-        hidden = model[1](split.x.flatten(1))
-    assert torch.allclose(first.running_mean, hidden.mean(0), atol=1e-4)
-    assert torch.allclose(first.running_var, hidden.var(0), rtol=1e-3)
-
-
-def test_the_best_rate_is_that_of_the_highest_median():
-    assert study.best(np.array([[0.9, 0.9, 0.1], [0.8, 0.8, 0.99]])) == 0
+def test_accuracy_by_batch_is_that_of_training_mode_in_batches_of_this_size():
+    torch.manual_seed(0)
+    models = [nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)) for _ in range(2)]
+    split = Split(digits().test.x[:7], digits().test.y[:7])
+    order = torch.randperm(7, generator=torch.Generator().manual_seed(0))[:6]  # the seventh has no mate
+    ensemble = Ensemble.of(models)
+    found = study.accuracy_by_batch(ensemble, split, 2)
+    for model, accuracy in zip(models, found, strict=True):
+        guesses = torch.cat([model.train()(split.x[pair]).argmax(1) for pair in order.split(2)])
+        assert accuracy == pytest.approx((guesses == split.y[order]).double().mean().item())
+    assert all(torch.equal(buffer, torch.zeros_like(buffer)) for buffer in ensemble.buffers.values() if buffer.ndim < 2)
 
 
 def test_validation_chooses_for_each_size_and_test_is_reported(monkeypatch):

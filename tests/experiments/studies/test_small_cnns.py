@@ -57,6 +57,19 @@ def test_the_arms_that_are_compared_are_trained_and_no_others():
     assert np.shape(result.validation["after"]) == (2, 2)
 
 
+def test_batch_norm_is_judged_by_the_statistics_of_the_whole_training_split(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        study, "recalibrated", lambda ensemble, split: seen.append((ensemble, len(split.y))) or ensemble
+    )
+    study.run(study.Config(**vars(SMALL) | {"steps": 1}))
+    assert [any(isinstance(m, study.BatchNorm2d) for m in ensemble.architecture.modules()) for ensemble, _ in seen] == [
+        True
+    ] * len(study.NORMALISED)
+    assert {examples for _, examples in seen} == {1077}
+    assert set(study.NORMALISED) == set(EVERY_ARM) - {"no_norm", "residual"}
+
+
 def test_an_unknown_arm_is_refused():
     with pytest.raises(ValueError, match=r"compared: expected names of arms \(no_norm, .*\), got 'between'"):
         study.Config(compared=("between",))
