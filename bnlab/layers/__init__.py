@@ -11,6 +11,7 @@ from bnlab.layers.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceN
 from bnlab.layers.layer_norm import LayerNorm
 from bnlab.layers.recurrent import BatchNormLSTM, SequenceBatchNorm1d
 from bnlab.layers.rms_norm import RMSNorm
+from bnlab.layers.sync import SyncBatchNorm
 from bnlab.layers.weight_standardised import WeightStandardisedConv2d
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "LayerNorm",
     "RMSNorm",
     "SequenceBatchNorm1d",
+    "SyncBatchNorm",
     "WeightStandardisedConv2d",
 ]
