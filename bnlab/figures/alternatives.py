@@ -49,16 +49,13 @@ def error_by_batch_size(panels: Mapping[str, BatchResult], *, title: str) -> Fig
         for accuracies in result.recalibrated.values():
             errors = 100 - 100 * accuracies.mean(1)
             ax.plot(sizes, errors, "--", color=COLOURS["batch_norm"], linewidth=1.5, label="batch norm, recalibrated")
-        ax.set(title=name, xlabel="examples in a batch", xscale="log", yscale="log")
+        ax.set(title=name, xlabel="examples in a batch", xscale="log")
         ax.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_locator(FixedLocator([2, 5, 10, 20, 50, 100]))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{error:g}"))
-        ax.yaxis.set_minor_locator(NullLocator())
         ax.legend(loc="upper right")
     axes[0, 0].set_ylabel("test error, %")
-    axes[0, 0].set_ylim(top=300)  # room for the legend above what errors can be
+    axes[0, 0].set_ylim(0, 100)
     return figure
 
 

@@ -16,7 +16,7 @@ def batches(rng, **changes):
     shape = (len(config.batch_sizes), 3)
     test = {arm: rng.uniform(0.1, 0.9, shape) for arm in config.compared}
     recalibrated = {"batch_norm": rng.uniform(0.1, 0.9, shape)}
-    unread = {"validation": {}, "train": {}}
+    unread = {"validation": {}, "train": {}, "by_batch": {}}
     return small_batches.Result(config=config, provenance=PROVENANCE, test=test, recalibrated=recalibrated, **unread)
 
 
@@ -29,7 +29,8 @@ def panels(rng):
 @pytest.fixture
 def spread(rng):
     config = batch_mean_spread.Config(batch_sizes=(1, 4), seeds=SEEDS)
-    numbers = {"spread": rng.uniform(0.01, 1, (3, 2, 3)), "shuffled": rng.uniform(0.01, 1, (2, 3))}
+    numbers = {name: rng.uniform(0.01, 1, (3, 2, 3)) for name in ("spread", "untrained")}
+    numbers["shuffled"] = rng.uniform(0.01, 1, (2, 3))
     return batch_mean_spread.Result(config=config, provenance=PROVENANCE, positions=np.array(64), **numbers)
 
 

@@ -15,7 +15,9 @@ def placed(request, rng):
     config = small_cnns.Config(seeds=SEEDS, compared=request.param)
     validation = {arm: rng.random((4, 3)) for arm in request.param}
     test = {arm: rng.random(3) for arm in request.param}
-    return small_cnns.Result(config=config, provenance=PROVENANCE, validation=validation, test=test, train={})
+    return small_cnns.Result(
+        config=config, provenance=PROVENANCE, validation=validation, test=test, train={}, running={}
+    )
 
 
 @pytest.fixture
