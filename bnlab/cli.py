@@ -15,6 +15,8 @@ from rich.table import Table
 
 from bnlab import runtime
 from bnlab.bench import ensemble_against_loop
+from bnlab.doctor import examine
+from bnlab.doctor.target import arguments_of
 from bnlab.experiments.claims import DECLARATIONS, Claim, Declaration, Ledger, declaration_of, ledger, to_json
 from bnlab.experiments.claims.claim import number
 from bnlab.experiments.studies import STUDIES, study_of
@@ -23,7 +25,8 @@ from bnlab.experiments.study import Result, seeds_from
 INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
 FORMATS = {".json", ".npz"}
 
-app = typer.Typer(name="bnlab", no_args_is_help=True, add_completion=False, help="The course's measurements.")
+HELP = "The course's measurements, and a doctor for networks."
+app = typer.Typer(name="bnlab", no_args_is_help=True, add_completion=False, help=HELP)
 claims = typer.Typer(no_args_is_help=True, help="What the course claims of batch norm, and what it measured.")
 studies = typer.Typer(no_args_is_help=True, help="The studies on which the claims rest.")
 app.add_typer(claims, name="claims")
@@ -152,6 +155,21 @@ def bench_training(
     """Time a sweep of 40 networks trained as one ensemble, and in a loop over torch.nn models."""
     with _one_line():
         _console().print(ensemble_against_loop(kind, rounds=rounds))
+
+
+@app.command("doctor")
+def doctor(
+    target: Annotated[str, typer.Argument(metavar="PACKAGE.MODULE:CALLABLE", help="Returns examine's arguments.")],
+    as_json: AsJson = False,  # noqa: FBT002 - typer's way of a flag
+) -> None:
+    """Look for batch-norm mistakes in a network. The exit status is 1 if there is an error among them."""
+    with _one_line():
+        report = examine(**arguments_of(target))
+    if as_json:
+        print(report.to_json())  # noqa: T201 - a command prints
+    else:
+        _console().print(report)
+    raise typer.Exit(1 if any(finding.severity == "error" for finding in report.findings) else 0)
 
 
 @contextmanager

@@ -1,0 +1,154 @@
+"""What batch norm layers meet, image by image, and how far it may be from what they stored by chance alone.
+
+Positions of one image are no independent draws: neighbouring pixels look alike. So chance is reckoned from the spread
+of the *images'* means, of which there are n, and never from n * height * width values. On maps with correlated
+positions an alarm at 3 standard errors that counts positions fires on 10.9% of healthy checks, and one that counts
+images on .3%, as it should. "Image" stands for one example: a row, a sequence, a volume.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from scipy import stats
+from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from bnlab.deploy.survey import is_batch_norm
+from bnlab.layers import SequenceBatchNorm1d
+from bnlab.layers.instance_norm import InstanceNorm
+
+
+@dataclass(frozen=True)
+class PerImage:
+    """What one layer met: mean and variance over the positions of each image.
+
+    Attributes:
+        means: (images, c).
+        variances: (images, c), biased; 0 where an image has one position.
+        batch: (images,), the number of the batch from which each image came.
+        positions: values per channel in an image, at most.
+        calls: how often the layer ran for a batch, at most.
+    """
+
+    means: Float[Tensor, "images c"]
+    variances: Float[Tensor, "images c"]
+    batch: Int[Tensor, " images"]
+    positions: int
+    calls: int
+
+    @property
+    def images(self) -> int:
+        """How many images there were."""
+        return len(self.means)
+
+    @property
+    def mean(self) -> Float[Tensor, " c"]:
+        """Of all values."""
+        return self.means.mean(0)
+
+    @property
+    def var(self) -> Float[Tensor, " c"]:
+        """Of all values, biased: the mean of the images' variances, and the variance of their means."""
+        return self.variances.mean(0) + self.means.var(0, correction=0)
+
+    @property
+    def mean_error(self) -> Float[Tensor, " c"]:
+        """The standard error of `mean`: the spread of the images' means over the root of their number."""
+        return self.means.std(0) / math.sqrt(self.images)
+
+    @property
+    def log_var_error(self) -> Float[Tensor, " c"]:
+        """The standard error of the logarithm of `var`, from the spread of the images' mean squares (delta method)."""
+        squares = self.variances + (self.means - self.mean).square()
+        return squares.std(0) / math.sqrt(self.images) / self.var.clamp(min=torch.finfo(squares.dtype).tiny)
+
+    @property
+    def independent_values(self) -> Float[Tensor, " c"]:
+        """As how many independent values an image counts: the variance of a value over that of an image's mean."""
+        spread = self.means.var(0).clamp(min=torch.finfo(self.means.dtype).tiny)
+        return (self.var / spread).clamp(1, self.positions)
+
+
+@dataclass
+class Watch:
+    """Collects what batch norm layers are given, by forward pre-hooks: see `watching`."""
+
+    batch: int = 0
+    given: dict[str, list[tuple[int, Tensor, Tensor, int]]] = field(default_factory=dict)
+
+    def hook(self, name: str) -> Any:
+        """The pre-hook for the layer of that name."""
+
+        def see(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            x = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+            rows = None if x is None else by_image(layer, x.detach())
+            if rows is not None and rows.numel():
+                wide = rows.double() if not rows.is_mps else rows.float()
+                mean = wide.mean(2)
+                var = (wide - mean[..., None]).square().mean(2)
+                self.given.setdefault(name, []).append((self.batch, mean.cpu(), var.cpu(), rows.shape[2]))
+
+        return see
+
+    def result(self) -> dict[str, PerImage]:
+        """By the layers' names, in the order in which they first ran."""
+        return {name: _pooled(given) for name, given in self.given.items()}
+
+
+def by_image(layer: nn.Module, x: Tensor) -> Float[Tensor, "n c positions"] | None:
+    """The input of a batch norm layer with all positions on the last axis; None if it does not look like one.
+
+    >>> by_image(nn.BatchNorm2d(3), torch.ones(5, 3, 4, 2)).shape
+    torch.Size([5, 3, 8])
+    """
+    if isinstance(layer, SequenceBatchNorm1d):
+        return x.transpose(1, 2) if x.ndim == 3 else None
+    return x.flatten(2) if x.ndim > 2 else x[..., None] if x.ndim == 2 else None
+
+
+def keeps_batch_statistics(module: nn.Module) -> bool:
+    """Whether it is a batch norm layer of any make: by its class, or since it holds a running mean and variance.
+
+    >>> keeps_batch_statistics(nn.BatchNorm1d(2)), keeps_batch_statistics(nn.InstanceNorm1d(2))
+    (True, False)
+    """
+    held = all(hasattr(module, name) for name in ("running_mean", "running_var"))
+    return is_batch_norm(module) or (held and not isinstance(module, _InstanceNorm | InstanceNorm))
+
+
+def beyond_chance(images: int, tests: int, rate: float) -> float:
+    """How many standard errors a difference must exceed for all of `tests` together to alarm at `rate` by chance.
+
+    Two-sided, by Student's t, since the standard error is estimated from the images; Bonferroni's bound over the tests.
+
+    >>> round(beyond_chance(10_000, 1, 0.0027), 2), round(beyond_chance(10, 64, 0.0027), 2)
+    (3.0, 7.44)
+    """
+    return float(stats.t.isf(rate / 2 / tests, max(images - 1, 1)))
+
+
+def _pooled(given: Iterable[tuple[int, Tensor, Tensor, int]]) -> PerImage:
+    by_batch: dict[int, list[tuple[Tensor, Tensor, int]]] = {}
+    for batch, mean, var, positions in given:
+        by_batch.setdefault(batch, []).append((mean, var, positions))
+    means, variances, batches = [], [], []
+    for batch, calls in by_batch.items():
+        mean, var = _over_calls(calls)
+        means.append(mean)
+        variances.append(var)
+        batches += [batch] * len(mean)
+    positions = max(positions for calls in by_batch.values() for _, _, positions in calls)
+    most = max(map(len, by_batch.values()))
+    return PerImage(torch.cat(means), torch.cat(variances), torch.tensor(batches), positions, most)
+
+
+def _over_calls(calls: list[tuple[Tensor, Tensor, int]]) -> tuple[Tensor, Tensor]:
+    """One mean and variance an image, also where a layer ran several times: the calls are no independent images."""
+    if len({len(mean) for mean, _, _ in calls}) > 1:
+        return torch.cat([mean for mean, _, _ in calls]), torch.cat([var for _, var, _ in calls])
+    means, variances = torch.stack([mean for mean, _, _ in calls]), torch.stack([var for _, var, _ in calls])
+    return means.mean(0), variances.mean(0) + means.var(0, correction=0)

@@ -1,0 +1,70 @@
+"""Work on a network that leaves it, and the world's random numbers, as they were."""
+
+import copy
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def working_copy(model: nn.Module) -> nn.Module:
+    """A deep copy, also of a network that keeps an activation of its last pass, which torch refuses to copy.
+
+    Raises:
+        ValueError: something in the model cannot be copied.
+
+    Example:
+        >>> model = nn.Linear(1, 1)
+        >>> model.last_output = model(torch.ones(1, 1))
+        >>> working_copy(model).last_output.requires_grad
+        False
+    """
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for value in vars(module).values():
+            for tensor in _tensors(value):
+                if not tensor.is_leaf:
+                    memo[id(tensor)] = tensor.detach().clone()
+    try:
+        return copy.deepcopy(model, memo)
+    except (TypeError, RuntimeError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"expected a model that copy.deepcopy can copy, got {error}") from error
+
+
+@contextmanager
+def random_state_kept(loader: Iterable[Any] | None = None) -> Iterator[None]:
+    """Restores the random states of Python, NumPy and torch, and of the loader's own generators, however it ends."""
+    state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - other people's code uses it
+    generators = [(generator, generator.get_state()) for generator in _generators(loader)]
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(numpy_state)  # noqa: NPY002 - as above
+        for generator, before in generators:
+            generator.set_state(before)
+
+
+def _generators(loader: Any) -> list[torch.Generator]:
+    """Those of a DataLoader, its sampler and its batch sampler's sampler."""
+    samplers = (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None))
+    holders = (*samplers, getattr(samplers[2], "sampler", None))
+    found = (getattr(holder, "generator", None) for holder in holders)
+    return [generator for generator in found if isinstance(generator, torch.Generator)]
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    match value:
+        case Tensor():
+            yield value
+        case dict():
+            for inner in value.values():
+                yield from _tensors(inner)
+        case list() | tuple() | set():
+            for inner in value:
+                yield from _tensors(inner)

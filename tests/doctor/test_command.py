@@ -1,0 +1,77 @@
+"""`bnlab doctor`, run as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+PATIENTS = """
+import torch
+from torch import nn
+
+def network():
+    return nn.Sequential(nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+
+def healthy():
+    return {"model": network(), "loader": [torch.randn(32, 4) for _ in range(6)]}
+
+def forgotten_eval():
+    return healthy() | {"purpose": "inference"}
+
+def list_of_two():
+    return [network(), None]
+"""
+
+
+@pytest.fixture
+def doctor(tmp_path):
+    (tmp_path / "clinic.py").write_text(PATIENTS)
+
+    def run(*arguments):
+        environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"}
+        command = [sys.executable, "-m", "bnlab", "doctor", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+
+    return run
+
+
+def test_an_error_is_shown_within_80_columns_and_gives_exit_status_1(doctor):
+    done = doctor("clinic:forgotten_eval")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "BN002 error  1\n" in done.stdout
+    assert "fix: model.eval()" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_healthy_network_gives_exit_status_0(doctor):
+    done = doctor("clinic:healthy")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "error" not in done.stdout
+
+
+def test_the_report_is_printed_as_json(doctor):
+    done = doctor("clinic:forgotten_eval", "--json")
+    assert done.returncode == 1
+    assert "BN002" in {finding["id"] for finding in json.loads(done.stdout)["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("clinic:helthy", "expected a callable of clinic, such as network, healthy, forgotten_eval, got 'helthy'"),
+        ("clinik:healthy", "expected a module that can be imported, got 'clinik' (no module 'clinik')"),
+        ("clinic.healthy", "expected package.module:callable, got 'clinic.healthy'"),
+        (
+            "clinic:list_of_two",
+            (
+                "expected clinic:list_of_two to return a dict with model and any of loader, purpose, optimizer, "
+                "train_step, got list"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_target_gets_one_line(doctor, target, message):
+    done = doctor(target)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"bnlab: {message}\n")
