@@ -1,18 +1,15 @@
 """Batch normalisation over the batches of several processes as over one."""
 
-from functools import reduce
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from bnlab.layers.batch_norm import BatchNorm
 from bnlab.layers.elementary import batch_statistics, normalise_by, per_channel, statistics_dtype
 from bnlab.layers.functional import update_running_stats
-from bnlab.reference.variance import Moments, merge
 
 
 class SyncBatchNorm(BatchNorm):
@@ -25,10 +22,11 @@ class SyncBatchNorm(BatchNorm):
     those of `BatchNorm` on the joined batch, and the running statistics are the same in every process. Without a
     process group, or in a group of one, this is `BatchNorm`; in evaluation nothing is sent.
 
-    The gradient of `x` is that of the sum of all processes' losses; those of `weight` and `bias` are this process's
-    part, still to be summed. `DistributedDataParallel` averages them, so it follows the average of R losses. If each is
-    a mean over the process's own n_r examples, an example weighs 1 / (R n_r): that is the mean over the joined batch
-    if all n_r are equal. Of uneven batches, weigh each process's mean loss by R n_r / (n_1 + ... + n_R).
+    The gradient of `x` is that of the sum of all processes' losses, and those of `weight` and `bias` are this process's
+    part, still to be summed. `DistributedDataParallel` averages them over its R processes, so it descends the average
+    of their losses. If each loss is the mean over a process's own n_r examples, an example weighs 1 / (R n_r), which is
+    the mean over the joined batch only if all n_r are equal. For uneven batches let each loss be the sum over the
+    process's examples, times R / (n_1 + ... + n_R): that is also right, and not NaN, where n_r is 0.
 
     Args:
         num_features: channels of the input (n, c, *spatial), at least 1.
@@ -117,27 +115,50 @@ class JointStatistics(torch.autograd.Function):
     def forward(
         ctx: Any, x: Float[Tensor, "n c *spatial"], group: dist.ProcessGroup | None
     ) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"], int]:
-        """Gather and merge."""
+        """Gather what all have and merge it: the formula of `bnlab.reference.merge` for many sets at once."""
         mean, var = batch_statistics(x)
         count = x.numel() // x.shape[1]
-        own = torch.cat([mean, var * count, mean.new_tensor([count])])  # one message, so one collective
+        # One message, so one collective. In float32 a count is exact to 2**24, and beyond that to the same 7 digits.
+        own = torch.cat([mean, var * count, mean.new_full((1,), count)])
         gathered = [torch.empty_like(own) for _ in range(_processes(group))]
         dist.all_gather(gathered, own, group)
-        channels = len(mean)
-        joint = reduce(merge, (Moments(int(one[-1]), one[:channels], one[channels:-1]) for one in gathered))
-        ctx.save_for_backward(x, joint.mean)
-        ctx.count, ctx.group = max(joint.count, 1), group  # of nothing at all every sum is 0
-        return joint.mean, joint.m2 / ctx.count, joint.count
+        means, m2s, counts = torch.split(torch.stack(gathered), [len(mean), len(mean), 1], dim=1)
+
+        joint_count = int(counts.sum())
+        divisor = max(joint_count, 1)  # of nothing at all every sum is 0
+        joint_mean = (counts * means).sum(0) / divisor
+        within, between = m2s.sum(0), (counts * (means - joint_mean).square()).sum(0)
+        ctx.save_for_backward(x, joint_mean)
+        ctx.divisor, ctx.group = divisor, group
+        return joint_mean, (within + between) / divisor, joint_count
 
     @staticmethod
-    @once_differentiable  # the sum over processes has no derivative of its own: better an error than a wrong one
     def backward(ctx: Any, grad_mean: Tensor, grad_var: Tensor, _: None) -> tuple[Tensor, None]:
-        """Sum over all processes what they ask of mean and variance, and give each own value its part."""
+        """Sum what all ask of mean and variance, and give each own value its part."""
         x, mean = ctx.saved_tensors
-        summed = torch.cat([grad_mean, grad_var])
-        dist.all_reduce(summed, group=ctx.group)
+        summed = SumOverProcesses.apply(torch.cat([grad_mean, grad_var]), ctx.group)  # type: ignore[no-untyped-call]
         grad_mean, grad_var = (per_channel(part, x) for part in summed.chunk(2))
-        return (grad_mean + 2 * (x - per_channel(mean, x)) * grad_var) / ctx.count, None
+        return (grad_mean + 2 * (x - per_channel(mean, x)) * grad_var) / ctx.divisor, None
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """What all processes have, added up. Each value counts in every process's sum, so its gradient is a sum as well.
+
+    A bare `all_reduce` is invisible to autograd, and second derivatives would come out wrong without a word.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+        """Add up."""
+        ctx.group = group
+        total = x.clone()
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Add up what all ask."""
+        return SumOverProcesses.apply(grad, ctx.group), None  # type: ignore[no-untyped-call]
 
 
 def _processes(group: dist.ProcessGroup | None) -> int:
