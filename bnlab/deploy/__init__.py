@@ -1,7 +1,19 @@
-"""A trained network on its way out: exact population statistics for its batch-norm layers, and other norms in place."""
+"""A trained network on its way out: statistics made exact, adapted or frozen, layers folded or replaced, export."""
 
+from bnlab.deploy.adapt import adapt, prediction_time_statistics
+from bnlab.deploy.average import average
 from bnlab.deploy.convert import convert
 from bnlab.deploy.fold import fold
+from bnlab.deploy.freeze import freeze, unfreeze
 from bnlab.deploy.recalibrate import recalibrate
 
-__all__ = ["convert", "fold", "recalibrate"]
+__all__ = [
+    "adapt",
+    "average",
+    "convert",
+    "fold",
+    "freeze",
+    "prediction_time_statistics",
+    "recalibrate",
+    "unfreeze",
+]
