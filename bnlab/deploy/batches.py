@@ -35,10 +35,10 @@ def feed(model: nn.Module, batch: Any) -> Any:
     """
     if not tensors_in(batch):
         raise ValueError(f"expected a batch that holds a tensor, got {type(batch).__name__}")
-    required, names, takes_any_name = _parameters(model)
+    required, (names, takes_any_name) = required_arguments(model), _names(model)
     if isinstance(batch, Mapping):
         by_name = {key: value for key, value in batch.items() if key in names or (takes_any_name and type(key) is str)}
-        if len(required - by_name.keys()) == 0 and by_name:
+        if by_name and set(required) <= by_name.keys():
             return model(**by_name)
         first = next(value for value in batch.values() if tensors_in(value))
         return _first_that_works([lambda: model(batch), lambda: model(first)])
@@ -127,12 +127,21 @@ def _holds_only_tensors(batch: Any) -> bool:
     return False
 
 
-def _parameters(model: nn.Module) -> tuple[set[str], set[str], bool]:
-    """Of `forward`: the required positional arguments, all that can be given by name, and whether any name can."""
+def required_arguments(model: nn.Module) -> list[str]:
+    """The arguments of `forward` that have no default.
+
+    >>> required_arguments(nn.Bilinear(1, 1, 1))
+    ['input1', 'input2']
+    """
     parameters = inspect.signature(model.forward).parameters.values()
-    required = {p.name for p in parameters if p.kind in POSITIONAL and p.default is p.empty}
-    names = {p.name for p in parameters if p.kind in {*POSITIONAL[1:], inspect.Parameter.KEYWORD_ONLY}}
-    return required, names, any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return [p.name for p in parameters if p.kind in POSITIONAL and p.default is p.empty]
+
+
+def _names(model: nn.Module) -> tuple[set[str], bool]:
+    """The arguments of `forward` that can be given by name, and whether any name can."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    names = {p.name for p in parameters if p.kind in {POSITIONAL[1], inspect.Parameter.KEYWORD_ONLY}}
+    return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _first_that_works(calls: Sequence[Callable[[], Any]]) -> Any:

@@ -46,6 +46,11 @@ class PerImage:
         return len(self.means)
 
     @property
+    def batches(self) -> int:
+        """From how many batches they came."""
+        return len(set(self.batch.tolist()))
+
+    @property
     def mean(self) -> Float[Tensor, " c"]:
         """Of all values."""
         return self.means.mean(0)
@@ -97,6 +102,16 @@ class Watch:
     def result(self) -> dict[str, PerImage]:
         """By the layers' names, in the order in which they first ran."""
         return {name: _pooled(given) for name, given in self.given.items()}
+
+    def calls(self) -> dict[str, list[PerImage]]:
+        """Call by call, for the layers that ran equally often for every batch, and more than once."""
+        found = {}
+        for name, given in self.given.items():
+            batches = [[one for one in given if one[0] == batch] for batch in dict.fromkeys(one[0] for one in given)]
+            times = {len(batch) for batch in batches}
+            if len(times) == 1 and times != {1}:
+                found[name] = [_pooled(calls) for calls in zip(*batches, strict=True)]
+        return found
 
 
 def by_image(layer: nn.Module, x: Tensor) -> Float[Tensor, "n c positions"] | None:

@@ -7,10 +7,14 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from bnlab.deploy.batches import batch_size, device_of, feed, some_of, to_device
+from bnlab.deploy.batches import batch_size, device_of, feed, required_arguments, some_of, to_device
+from bnlab.deploy.pairs import pairs
 from bnlab.deploy.per_image import PerImage, Watch, keeps_batch_statistics
+from bnlab.doctor.probe import PROBE_IMAGES, Probe, probe
+from bnlab.doctor.steps import Steps
 from bnlab.layers.frozen import FrozenBatchNorm
 from bnlab.layers.recurrent.step_norm import StepNorm
+from bnlab.layers.sync import SyncBatchNorm
 
 Purpose: TypeAlias = Literal["training", "inference"]
 MOST_BATCHES = 64  # a loader may be a whole data set; what chance allows is plain from these
@@ -37,9 +41,20 @@ class Norm:
         return bool(self.layer.training) and not isinstance(self.layer, FrozenBatchNorm)
 
     @property
+    def is_synchronised(self) -> bool:
+        """Whether its batch is that of all processes."""
+        return isinstance(self.layer, nn.SyncBatchNorm | SyncBatchNorm)
+
+    @property
     def tracked(self) -> bool:
         """Whether it has running statistics."""
         return isinstance(self.layer.running_mean, Tensor)
+
+    @property
+    def channels(self) -> int:
+        """Channels of its input."""
+        held = (getattr(self.layer, name, None) for name in ("weight", "bias", "running_mean"))
+        return next((x.shape[-1] for x in held if isinstance(x, Tensor)), getattr(self.layer, "num_features", 1))
 
     @property
     def affine(self) -> list[nn.Parameter]:
@@ -57,8 +72,13 @@ class Observation:
         purpose: what it is meant for.
         optimizer: as it was given.
         norms: its batch norm layers, in the order of `named_modules`.
+        processes: how many train together.
         seen: what each layer met in evaluation mode, in the order in which they ran; empty without a loader.
+        calls: the same call by call, for a layer that runs several times in a pass.
         sizes: examples in each batch that was read.
+        probe: what a training pass showed, if there was one.
+        feeds: for a batch norm layer that can be folded, the layer before it, as `torch.fx` finds it without data.
+        steps: what the training step did, if there was one.
         not_examined: what could not be looked at, and why.
     """
 
@@ -66,13 +86,23 @@ class Observation:
     purpose: Purpose
     optimizer: torch.optim.Optimizer | None
     norms: list[Norm]
+    processes: int = 1
     seen: dict[str, PerImage] = field(default_factory=dict)
+    calls: dict[str, list[PerImage]] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
+    probe: Probe | None = None
+    feeds: dict[str, str] = field(default_factory=dict)
+    steps: Steps | None = None
     not_examined: list[str] = field(default_factory=list)
 
     @property
     def is_in_evaluation(self) -> bool:
-        """Whether a model with something to train is in evaluation mode, all batch norm layers included."""
+        """Whether a model with something to train is in evaluation mode, all batch norm layers included.
+
+        Where the training step was watched, its own modes count.
+        """
+        if self.steps is not None and self.steps.calls:
+            return self.steps.in_evaluation == self.steps.calls and not all(map(_is_frozen, self.norms))
         modes = [self.model.training, *(norm.layer.training for norm in self.norms)]
         return not any(modes) and any(parameter.requires_grad for parameter in self.model.parameters())
 
@@ -86,12 +116,13 @@ def norms_of(model: nn.Module) -> list[Norm]:
     return [Norm(names[0], tuple(names), layer) for layer, names in found.items()]
 
 
-def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any]) -> Any:
-    """Run a few images of every batch through a copy in evaluation mode, and return the first batch.
+def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any], keep: int) -> list[Any]:
+    """Run a few images of every batch through a copy in evaluation mode, and return the first `keep` batches.
 
     They are drawn from each batch by a fixed seed, so that an order within the batch does not matter.
     """
-    watch, device, first = Watch(), device_of(model), None
+    watch, device = Watch(), device_of(model)
+    kept: list[Any] = []
     wanted = _images_of_a_batch(loader)
     generator = torch.Generator().manual_seed(0)
     names = {norm.name for norm in observation.norms}
@@ -103,14 +134,42 @@ def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any]
     model.eval()
     with torch.no_grad():
         for watch.batch, batch in enumerate(_first(loader)):
-            first = batch if first is None else first
+            if len(kept) < keep:
+                kept.append(batch)
             size = batch_size(batch)
             observation.sizes.append(size)
             feed(model, to_device(some_of(batch, torch.randperm(size, generator=generator)[:wanted]), device))
     for hook in hooks:
         hook.remove()
-    observation.seen = watch.result()
-    return first
+    observation.seen, observation.calls = watch.result(), watch.calls()
+    return kept
+
+
+def probe_training(observation: Observation, model: nn.Module, batch: Any) -> None:
+    """Run a training pass of a copy on the first images of a batch; a model that cannot train alone is passed over."""
+    if observation.purpose == "inference" or observation.is_in_evaluation:
+        model.train()
+    images = torch.arange(min(batch_size(batch), PROBE_IMAGES))
+    batch = to_device(some_of(batch, images), device_of(model))
+    try:
+        observation.probe = probe(model, [norm.name for norm in observation.norms], batch)
+    except Exception as error:  # the model's own code, which may want targets, say
+        first = str(error).strip().partition("\n")[0]
+        observation.not_examined.append(f"a training pass, which raised {type(error).__name__}: {first}")
+
+
+def find_feeds(observation: Observation, model: nn.Module) -> None:
+    """What stands before each layer, by following a copy in evaluation mode without data."""
+    try:
+        found = pairs(model.eval(), (torch.empty(0),) * len(required_arguments(model)))
+    except ValueError:
+        observation.not_examined.append("which layers can be folded: torch.fx cannot follow the model")
+    else:
+        observation.feeds = {pair.norm: pair.into for pair in found if pair.into is not None}
+
+
+def _is_frozen(norm: Norm) -> bool:
+    return isinstance(norm.layer, FrozenBatchNorm) or not any(p.requires_grad for p in norm.affine)
 
 
 def _images_of_a_batch(loader: Iterable[Any]) -> int:

@@ -2,12 +2,20 @@
 
 from collections.abc import Iterator
 
+import torch
+from scipy import stats
+from torch import Tensor
+
+from bnlab.deploy.per_image import PerImage
 from bnlab.doctor.observe import Observation
 from bnlab.doctor.report import Finding, Severity
 
 # Digits, error of a perceptron at 2, 4, 8 and 32 values per channel: 53%, 6.3%, 3.8%, 3.0%. So 2 or 3 wreck training,
 # 4 to 7 double the error, and from 16 on nothing was lost.
 WRECKS, HURTS, SHOWS = 4, 8, 16
+RATE = 0.003  # false alarms of one examination, where nothing but chance is at work
+TWICE = 2.0  # the variance of the batches' means, in that which chance gives
+FEWEST_BATCHES = 3  # whose means have a spread
 FEW_IMAGES = 4  # ResNet-50 loses 4 points at 4 images a worker, and 11 at 2 (Wu & He 2018, arXiv:1803.08494, table 2)
 
 
@@ -58,3 +66,76 @@ def _severity(images: int, worth: float, values: int) -> Severity | None:
     if worth < HURTS or images < FEW_IMAGES:
         return "warning"
     return "note" if worth < SHOWS else None
+
+
+def small_batches_apart(observation: Observation) -> Iterator[Finding]:
+    """BN012: training in several processes, each with fewer than 16 images, and no synchronised batch norm.
+
+    DistributedDataParallel averages gradients and leaves each process its own batch statistics. From 16 images down the
+    error of ResNet-50 grows (Wu & He 2018, arXiv:1803.08494, figure 1: 23.7% at 16 images a worker, 24.8% at 8, 27.3%
+    at 4).
+    """
+    if observation.purpose != "training" or observation.processes < 2 or not observation.sizes:
+        return
+    images = sorted(observation.sizes)[len(observation.sizes) // 2]
+    alone = [norm.name for norm in observation.norms if norm.trains_by_batch and not norm.is_synchronised]
+    if alone and images < SHOWS:
+        yield Finding(
+            "BN012",
+            "warning",
+            alone[0],
+            f"{observation.processes} processes with {images} images each; {len(alone)} of {len(observation.norms)} "
+            "batch-norm layers normalise by those of one process.",
+            "The gradient is that of all images, and the statistics are those of a few.",
+            'model = bnlab.deploy.convert(model, to="sync_batch_norm").model  # before DistributedDataParallel',
+            tuple(alone[1:]),
+        )
+
+
+def batches_unlike_each_other(observation: Observation) -> Iterator[Finding]:
+    """BN013: batches whose means spread far more than chance allows, as those of one class each, or of sorted data.
+
+    An analysis of variance over the images' means at each layer that normalises by the batch: the spread between
+    batches over the spread within them, F-distributed if the images of a batch are drawn like those of any other. It
+    alarms if a channel exceeds chance at a rate of .3% for all channels of all layers together, and if moreover the
+    variance of the means of whole batches is at least twice chance's, averaged over the layer's channels. A warning:
+    training normalises what tells the batches apart away, and evaluation does not.
+    """
+    if observation.purpose != "training":
+        return
+    cases = []
+    watched = [norm.name for norm in observation.norms if norm.trains_by_batch and norm.name in observation.seen]
+    for name in watched:
+        seen = observation.seen[name]
+        ratio, p = _between_over_within(seen)
+        chance = RATE / len(watched) / max(len(p), 1)
+        images = seen.images / seen.batches
+        usual = sorted(observation.sizes)[len(observation.sizes) // 2]
+        spread = 1 + (ratio.mean().item() - 1) / images * usual if len(ratio) else 0.0
+        if len(p) and p.min().item() < chance and spread > TWICE:
+            cases.append((spread, name, int((p < chance).sum()), len(p)))
+    if cases:
+        spread, worst, channels, total = max(cases)
+        yield Finding(
+            "BN013",
+            "warning",
+            worst,
+            f"The means of {len(observation.sizes)} batches spread {spread:.1f} times as much as chance allows "
+            f"(variance), beyond doubt in {channels} of {total} channels.",
+            "Each batch is normalised by its own kind of images: training hides what evaluation will see.",
+            "loader = DataLoader(dataset, batch_size, shuffle=True)",
+            tuple(name for _, name, *_ in cases if name != worst),
+        )
+
+
+def _between_over_within(seen: PerImage) -> tuple[Tensor, Tensor]:
+    """F of each channel and how likely chance gives as much; both empty if there are too few batches or images."""
+    batches = [seen.means[seen.batch == batch] for batch in set(seen.batch.tolist())]
+    groups, images = len(batches), seen.images
+    if groups < FEWEST_BATCHES or images <= groups:
+        return torch.empty(0), torch.empty(0)
+    between = torch.stack([len(part) * (part.mean(0) - seen.mean).square() for part in batches]).sum(0) / (groups - 1)
+    within = torch.stack([(part - part.mean(0)).square().sum(0) for part in batches]).sum(0) / (images - groups)
+    varies = within > 0
+    ratio = between[varies] / within[varies]
+    return ratio, torch.from_numpy(stats.f.sf(ratio.numpy(), groups - 1, images - groups))

@@ -51,3 +51,48 @@ def wrong_mode(observation: Observation) -> Iterator[Finding]:
             "It happens when a validation calls eval() and nobody calls train() after it.",
             "model.train()",
         )
+
+
+def half_frozen(observation: Observation) -> Iterator[Finding]:
+    """BN007: frozen in one respect and not in the other.
+
+    With `requires_grad=False` (or scale and shift in no group of the optimizer) in training mode, only the affine part
+    stands still: the running statistics go on moving, and the layer normalises by the batch. A warning. In evaluation
+    mode with a trainable scale and shift, while the rest trains, the statistics stand still: a common recipe, and a
+    note, since it should be said.
+    """
+    if observation.purpose != "training" or observation.is_in_evaluation:
+        return
+    held = {
+        id(p)
+        for group in (observation.optimizer.param_groups if observation.optimizer else ())
+        for p in group["params"]
+    }
+    moving, unsaid = [], []
+    for norm in observation.norms:
+        trainable = [p for p in norm.affine if p.requires_grad and (observation.optimizer is None or id(p) in held)]
+        if norm.trains_by_batch and norm.tracked and norm.affine and not trainable:
+            moving.append(norm.name)
+        elif not norm.layer.training and norm.tracked and trainable:
+            unsaid.append(norm.name)
+    total = len(observation.norms)
+    if moving:
+        yield Finding(
+            "BN007",
+            "warning",
+            moving[0],
+            f"{len(moving)} of {total} batch-norm layers have a frozen scale and shift, and are in training mode.",
+            "Every batch still moves their running statistics, and they normalise by the batch.",
+            f"model.{moving[0]}.eval()  # after every model.train()",
+            tuple(moving[1:]),
+        )
+    if unsaid:
+        yield Finding(
+            "BN007",
+            "note",
+            unsaid[0],
+            f"{len(unsaid)} of {total} batch-norm layers are in evaluation mode, and their scale and shift train.",
+            "Their statistics stand still: fine if it is meant so; model.train() would undo it.",
+            f"bnlab.deploy.freeze(model.{unsaid[0]})  # or model.{unsaid[0]}.train()",
+            tuple(unsaid[1:]),
+        )

@@ -1,0 +1,156 @@
+"""One training pass, forward and back, of a copy on a few images: who comes before whom, and what moves."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bnlab.deploy.batches import feed, mapped, tensors_in
+from bnlab.deploy.per_image import by_image
+
+PROBE_IMAGES = 32  # a bound on the seconds that a large network takes
+
+
+@dataclass
+class Probe:
+    """What the pass showed; layers are given by name.
+
+    Attributes:
+        feeds: for a batch norm layer, the convolution or linear layer whose very output it is given.
+        cancelled: of such a feeding layer's bias, the gradient over the sum of the magnitudes that it is the sum of.
+        forward: how often a batch norm layer in training mode ran on the way forward.
+        backward: and how often again on the way back.
+        quiet: each image's mean square at the layer's input, in units of the variance there and averaged over channels,
+            with everything but batch norm in evaluation mode.
+        noisy: the same in the same units, with everything in training mode.
+        random: modules that ran before a layer and are only active in training, the nearest last.
+    """
+
+    feeds: dict[str, str] = field(default_factory=dict)
+    cancelled: dict[str, float] = field(default_factory=dict)
+    forward: Counter[str] = field(default_factory=Counter)
+    backward: Counter[str] = field(default_factory=Counter)
+    quiet: dict[str, Float[Tensor, " n"]] = field(default_factory=dict)
+    noisy: dict[str, Float[Tensor, " n"]] = field(default_factory=dict)
+    random: dict[str, str] = field(default_factory=dict)
+
+
+DROPOUT = nn.modules.dropout._DropoutNd  # noqa: SLF001 - what torch's dropout layers have in common
+
+
+class Prober:
+    """Runs the pass; see `probe`."""
+
+    def __init__(self, model: nn.Module, norms: Collection[str]) -> None:
+        self.model, self.norms, self.found = model, norms, Probe()
+        self.outputs: list[tuple[int, int, str, Tensor]] = []  # held, so that no memory is used twice
+        self.sums: dict[str, float] = {}
+        self.scales: dict[str, tuple[Tensor, Tensor]] = {}
+        self.last_random = ""
+        self.on_the_way_back = False
+
+    def run(self, batch: Any) -> Probe:
+        """The quiet pass, then the noisy one with its gradient."""
+        modes = {module: module.training for module in self.model.modules()}
+        for name, module in self.model.named_modules():
+            module.training = modes[module] and name in self.norms
+        self._pass(batch, self._see_quiet)
+        for module, mode in modes.items():
+            module.training = mode
+        batch = mapped(batch, lambda x: x.detach().clone().requires_grad_(x.is_floating_point()))
+        with torch.enable_grad():
+            output = self._pass(batch, self._see)
+            leaves = [y for y in tensors_in(output) if y.requires_grad and y.is_floating_point()]
+            # An uneven gradient: that of a plain sum is cancelled by batch norm for every layer, not for biases only.
+            loss = sum(((y * torch.randn_like(y)).sum() for y in leaves), torch.zeros(()))
+            self.on_the_way_back = True
+            if leaves:
+                loss.backward()  # type: ignore[no-untyped-call]
+        for name, total in self.sums.items():
+            bias = self.model.get_submodule(name).bias
+            if isinstance(bias, Tensor) and bias.grad is not None and total > 0:
+                self.found.cancelled[name] = bias.grad.abs().max().item() / total
+        return self.found
+
+    def _pass(self, batch: Any, see: Any) -> Any:
+        hooks = []
+        for name, module in self.model.named_modules():
+            if name in self.norms:
+                hooks.append(module.register_forward_pre_hook(partial(see, name), with_kwargs=True))
+            elif see == self._see and isinstance(getattr(module, "bias", None), Tensor):
+                hooks.append(module.register_forward_hook(partial(self._made, name)))
+            elif see == self._see and isinstance(module, DROPOUT) and module.p > 0:
+                hooks.append(module.register_forward_hook(partial(self._dropped, name)))
+        if see == self._see:
+            self.hooks = hooks  # they must see the way back, too; the copy is thrown away with them
+            return feed(self.model, batch)
+        with torch.no_grad():
+            feed(self.model, batch)
+        for hook in hooks:
+            hook.remove()
+        return None
+
+    def _see_quiet(self, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
+        x = _input(layer, args, kwargs)
+        if x is not None and layer.training and name not in self.found.quiet:
+            mean, var = x.mean((0, 2)), x.var((0, 2), correction=0).clamp(min=torch.finfo(x.dtype).tiny)
+            self.scales[name] = mean, var
+            self.found.quiet[name] = ((x - mean[:, None]).square() / var[:, None]).mean((1, 2))
+
+    def _see(self, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
+        if layer.training:
+            (self.found.backward if self.on_the_way_back else self.found.forward)[name] += 1
+        if self.on_the_way_back or self.found.forward[name] > 1:
+            return
+        x = _input(layer, args, kwargs)
+        if x is not None and name in self.scales:
+            mean = x.mean((0, 2))
+            self.found.noisy[name] = ((x - mean[:, None]).square() / self.scales[name][1][:, None]).mean((1, 2))
+        self.found.random[name] = self.last_random
+        given = next(iter(tensors_in((args, kwargs))), None)
+        for pointer, version, maker, y in reversed(self.outputs):
+            if given is not None and (given.untyped_storage().data_ptr(), given._version) == (pointer, version):  # noqa: SLF001 - tells a value from one changed in place
+                self.found.feeds[name] = maker
+                if y.requires_grad:
+                    y.register_hook(partial(self._arrived, maker))  # type: ignore[no-untyped-call]
+                break
+
+    def _made(self, name: str, _module: nn.Module, _args: Any, y: Any) -> None:
+        if isinstance(y, Tensor) and not self.on_the_way_back:
+            self.outputs.append((y.untyped_storage().data_ptr(), y._version, name, y))  # noqa: SLF001 - as above
+
+    def _dropped(self, name: str, module: nn.Module, _args: Any, _y: Any) -> None:
+        if module.training:
+            self.last_random = name
+
+    def _arrived(self, name: str, gradient: Tensor) -> None:
+        rest = [axis for axis in range(gradient.ndim) if axis != 1]
+        self.sums[name] = max(self.sums.get(name, 0.0), gradient.detach().abs().sum(rest).max().item())
+
+
+def probe(model: nn.Module, norms: Collection[str], batch: Any) -> Probe:
+    """Run a copy of a model, in the modes in which it is, on a batch, with and without what is random in training.
+
+    Args:
+        model: a copy, to be thrown away.
+        norms: names of the batch norm layers to watch.
+        batch: as a loader yields it.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        >>> found = probe(model, ["1"], torch.randn(8, 3))
+        >>> found.feeds, found.cancelled["0"] < 1e-5
+        ({'1': '0'}, True)
+    """
+    return Prober(model, norms).run(batch)
+
+
+def _input(layer: nn.Module, args: Any, kwargs: Any) -> Tensor | None:
+    x = next(iter(tensors_in((args, kwargs))), None)
+    rows = None if x is None else by_image(layer, x.detach())
+    return rows.double().cpu() if rows is not None and not rows.is_mps else rows

@@ -1,0 +1,100 @@
+"""The rule about single channels: those that are dead, and those that explode."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bnlab.doctor.observe import Norm, Observation
+from bnlab.doctor.report import Finding, Severity
+
+DEAD_SCALE = 1e-3  # a channel scaled by less says a thousandth of what its neighbours say
+MANY_DEAD = 0.25  # constant border pixels and channels that weight decay gave up stay below this share
+LARGEST_SCALE = 100.0  # the output's standard deviation; trained scales lie around 1
+OUTLYING_SCALE = 30.0  # times the layer's median
+LARGEST_VAR = 1e10  # a standard deviation of 100,000: beyond float16, and beyond any sensible input
+
+
+class _Case(NamedTuple):
+    severity: Severity
+    share: float  # of the layer's channels
+    norm: Norm
+    text: str
+
+
+def dead_or_exploding(observation: Observation) -> Iterator[Finding]:
+    """BN009: channels that carry nothing, or so much that they drown the rest.
+
+    Dead: a scale below a thousandth, or a variance below eps, measured over the loader if there is one, else as stored:
+    eps is then the larger part of what batch norm divides by. A few dead channels are usual: a note, and a warning if
+    they are more than a quarter of a layer. A whole layer with a scale of exactly 0 is how residual branches start
+    (Goyal et al. 2017, section 5.1, arXiv:1706.02677): a note. Exploding, a warning: a scale above 100, or 30 times the
+    layer's median, or a variance above 1e10. The limits are rules of thumb, far from where trained layers lie.
+    """
+    norms = observation.norms
+    yield from _finding(
+        [case for norm in norms for case in _dead(norm, observation)],
+        "They carry nothing; where the variance is gone, what is left of it is blown up.",
+        "look at what feeds {}: prune the channels, or lower weight decay and learning rate",
+    )
+    yield from _finding(
+        [case for norm in norms for case in _exploding(norm, observation)],
+        "They drown the other channels, and their gradients those of the rest.",
+        "torch.nn.init.ones_(model.{}.weight)  # and clip gradients, or lower the learning rate",
+    )
+
+
+def _finding(cases: list[_Case], why: str, fix: str) -> Iterator[Finding]:
+    if cases:
+        worst = max(cases, key=lambda case: (case.severity == "warning", case.share))
+        also = tuple(case.norm.name for case in cases if case is not worst)
+        yield Finding("BN009", worst.severity, worst.norm.name, worst.text, why, fix.format(worst.norm.name), also)
+
+
+def _dead(norm: Norm, observation: Observation) -> Iterator[_Case]:
+    scale, var = _scale(norm), _variance(norm, observation)
+    by_scale, by_var = scale.abs() < DEAD_SCALE, var < norm.layer.eps
+    dead = by_scale | by_var
+    if not scale.any() and not by_var.any():
+        text = f"The scale is 0 in all {len(scale)} channels, as at the start of a residual branch."
+        yield _Case("note", 1.0, norm, text)
+    elif dead.any():
+        share = dead.double().mean().item()
+        parts = []
+        if by_scale.any():
+            parts.append(f"{int(by_scale.sum())} with a scale below {DEAD_SCALE:g} (smallest {scale.abs().min():.1g})")
+        if by_var.any():
+            parts.append(f"{int(by_var.sum())} with a variance below eps (smallest {var.min():.1g})")
+        text = f"{int(dead.sum())} of {len(dead)} channels are dead: {', '.join(parts)}."
+        yield _Case("warning" if share > MANY_DEAD else "note", share, norm, text)
+
+
+def _exploding(norm: Norm, observation: Observation) -> Iterator[_Case]:
+    scale, var = _scale(norm).abs(), _variance(norm, observation)
+    median = scale.median().item()
+    too_large = scale > min(LARGEST_SCALE, max(OUTLYING_SCALE * median, 1.0))
+    wild = too_large | (var > LARGEST_VAR)
+    if wild.any():
+        worst = int(scale.argmax()) if too_large.any() else int(var.argmax())
+        text = (
+            f"{int(wild.sum())} of {len(wild)} channels explode: channel {worst} has a scale of {scale[worst]:.3g} "
+            f"(median {median:.3g}) and an input variance of {var[worst]:.2g}."
+        )
+        yield _Case("warning", wild.double().mean().item(), norm, text)
+
+
+def _scale(norm: Norm) -> Tensor:
+    """One value a channel, 1 where there is no scale."""
+    weight = getattr(norm.layer, "weight", None)
+    return torch.ones(norm.channels, dtype=torch.float64) if weight is None else weight.detach().double().cpu()
+
+
+def _variance(norm: Norm, observation: Observation) -> Tensor:
+    """One value a channel: measured if the layer was seen, else as stored, else (a norm for each time step, say) 1."""
+    seen = observation.seen.get(norm.name)
+    if seen is not None and seen.images > 1:
+        return seen.var
+    stored = norm.layer.running_var
+    plain = norm.tracked and stored.ndim == 1
+    return stored.detach().double().cpu() if plain else torch.ones(norm.channels, dtype=torch.float64)

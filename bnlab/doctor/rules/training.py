@@ -1,0 +1,120 @@
+"""Rules about how the network is trained: momentum, weight decay, checkpointing, accumulation."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from bnlab.doctor.observe import Observation
+from bnlab.doctor.report import Finding
+from bnlab.doctor.rules.batches import SHOWS
+
+OTHER_CONVENTION = 0.9  # the smallest usual weight of the *old* average in other frameworks: .9, .99, .999
+LARGE = 0.5  # above it more than half of a running statistic comes from the last batch
+
+
+def momentum(observation: Observation) -> Iterator[Finding]:
+    """BN005: a momentum of .9 or more, which in torch is the weight of the *new* batch.
+
+    Other frameworks give the weight of the old average: Keras's .99 is torch's .01. The running statistics then come
+    from `1 / momentum` batches or so. An error from .9 on, short of 1, which somebody may have chosen for a
+    recalibration: that, and all above .5, is a warning. None (the plain average) and 0 (BN004's) are left alone.
+    """
+    for value in sorted({norm.layer.momentum for norm in observation.norms if _is_large(norm.layer)}, reverse=True):
+        names = [norm.name for norm in observation.norms if norm.layer.momentum == value and norm.tracked]
+        mistaken = OTHER_CONVENTION <= value < 1
+        other = f" The other convention's {value:g} is {1 - value:.3g} here." if mistaken else ""
+        yield Finding(
+            "BN005",
+            "error" if mistaken else "warning",
+            names[0],
+            f"momentum is {value:g} in {len(names)} of {len(observation.norms)} batch-norm layers: the weight of the "
+            f"new batch, so running statistics are those of the last {1 / value:.2f} batches.{other}",
+            "Evaluation normalises by the noise of one batch.",
+            f"model.{names[0]}.momentum = {1 - value if mistaken else 0.1:.3g}  "
+            "# then bnlab.deploy.recalibrate(model, loader)",
+            tuple(names[1:]),
+        )
+
+
+def weight_decay(observation: Observation) -> Iterator[Finding]:
+    """BN006: weight decay on scale and shift. A note, since recipes differ.
+
+    Of the weights before batch norm decay changes the effective learning rate only; a scale it really makes smaller.
+    Goyal et al. 2017 (arXiv:1706.02677) decay them not, many a ResNet recipe does.
+    """
+    if observation.optimizer is None:
+        return
+    owners = {id(parameter): norm.name for norm in observation.norms for parameter in norm.affine}
+    decayed: dict[str, float] = {}
+    count = 0
+    for group in observation.optimizer.param_groups:
+        for parameter in group["params"] if group.get("weight_decay", 0) else ():
+            if id(parameter) in owners:
+                decayed[owners[id(parameter)]] = group["weight_decay"]
+                count += parameter.numel()
+    if decayed:
+        first, *rest = decayed
+        values = ", ".join(f"{value:g}" for value in sorted(set(decayed.values())))
+        yield Finding(
+            "BN006",
+            "note",
+            first,
+            f"weight_decay={values} acts on {count} scales and shifts of {len(decayed)} batch-norm layers.",
+            "It draws the scales towards 0, where the weights before batch norm only change their effective rate.",
+            "give the batch-norm layers' parameters a group of their own with weight_decay=0",
+            tuple(rest),
+        )
+
+
+def checkpointing(observation: Observation) -> Iterator[Finding]:
+    """BN014: activation checkpointing that runs a layer in training mode again on the way back.
+
+    The second run moves the running statistics again by the same batch: a momentum m acts as 1 - (1 - m)^2. Counted in
+    one pass forward and back. A warning: results stay near, and the averages are shorter than they were meant to be.
+    """
+    probe = observation.probe
+    again = [name for name, count in probe.backward.items() if count] if probe else []
+    if probe and again:
+        layer = next(norm.layer for norm in observation.norms if norm.name == again[0])
+        runs = probe.forward[again[0]] + probe.backward[again[0]]
+        m = layer.momentum
+        effect = (
+            f", so its momentum of {m:g} acts as {1 - (1 - m) ** (runs / probe.forward[again[0]]):.3g}" if m else ""
+        )
+        yield Finding(
+            "BN014",
+            "warning",
+            again[0],
+            f"It runs {probe.forward[again[0]]} time{'s' * (probe.forward[again[0]] > 1)} forward and "
+            f"{probe.backward[again[0]]} on the way back, in training mode{effect}.",
+            "Activation checkpointing computes the layer anew, and moves its running statistics by one batch twice.",
+            f"model.{again[0]}.momentum = {1 - (1 - m) ** 0.5:.3g}" if m else "leave the layer out of the checkpoint",
+            tuple(again[1:]),
+        )
+
+
+def accumulation(observation: Observation) -> Iterator[Finding]:
+    """BN016: gradients accumulated over several passes, each of which batch norm normalises by itself.
+
+    Counted in `train_step`: passes back for one step of the optimizer. A warning if a pass has fewer than 16 images,
+    where batch norm's noise shows (see BN001); with more it is a note.
+    """
+    steps = observation.steps
+    if steps is None or not steps.images or steps.backwards_per_update < 2:
+        return
+    images = sorted(steps.images)[len(steps.images) // 2]
+    times = steps.backwards_per_update
+    yield Finding(
+        "BN016",
+        "warning" if images < SHOWS else "note",
+        next(iter(steps.calls)),
+        f"{times:g} passes back for one step of the optimizer, of {images} images each.",
+        f"The gradient is that of {images * times:g} images, and batch norm still normalises {images} at a time.",
+        'bnlab.deploy.convert(model, to="group_norm")  # or a batch that fits, or SyncBatchNorm over several devices',
+        tuple(list(steps.calls)[1:]),
+    )
+
+
+def _is_large(layer: nn.Module) -> bool:
+    value = getattr(layer, "momentum", None)
+    return isinstance(value, float | int) and value > LARGE and getattr(layer, "running_mean", None) is not None
