@@ -3,17 +3,23 @@
 from bnlab.deploy.adapt import adapt, prediction_time_statistics
 from bnlab.deploy.average import average
 from bnlab.deploy.convert import convert
+from bnlab.deploy.export import as_torch, compare, run_onnx, to_onnx, to_program
 from bnlab.deploy.fold import fold
 from bnlab.deploy.freeze import freeze, unfreeze
 from bnlab.deploy.recalibrate import recalibrate
 
 __all__ = [
     "adapt",
+    "as_torch",
     "average",
+    "compare",
     "convert",
     "fold",
     "freeze",
     "prediction_time_statistics",
     "recalibrate",
+    "run_onnx",
+    "to_onnx",
+    "to_program",
     "unfreeze",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bnlab.deploy.pairs import LINEAR_MAPS, TRANSPOSED, Pair, pairs
-from bnlab.deploy.parity import Example, arguments, largest_difference, outputs_of, widened, widened_arguments
+from bnlab.deploy.parity import Example, arguments, in_short, largest_difference, outputs_of, widened, widened_arguments
 from bnlab.deploy.report import Left, _code, _layers
 from bnlab.deploy.survey import batch_norm_layers, class_name
 
@@ -157,9 +157,8 @@ def _recorded(model: nn.Module, args: tuple[Any, ...]) -> tuple[list[Tensor], di
     try:
         return outputs_of(model, args), axes
     except Exception as error:  # the model's own code runs here, and may raise anything
-        first = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"expected a model that runs on the example, on the CPU in float64, got {type(error).__name__}: {first}"
+            f"expected a model that runs on the example, on the CPU in float64, got {in_short(error)}"
         ) from error
     finally:
         for hook in hooks:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, fx, nn
 
+from bnlab.deploy.parity import in_short
 from bnlab.deploy.survey import DIMENSIONS, batch_norm_layers, class_name, held_outside, is_batch_norm
 from bnlab.layers.batch_renorm import BatchRenorm1d, BatchRenorm2d
 from bnlab.layers.frozen import FrozenBatchNorm, FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
@@ -144,10 +145,9 @@ def _graph(model: nn.Module, args: tuple[Any, ...]) -> fx.Graph:
         }
         return _Tracer().trace(model, concrete_args=fixed)
     except Exception as error:  # the model's own code runs here, and may raise anything
-        first = str(error).strip().partition("\n")[0]
         raise ValueError(
-            "expected a model whose forward pass torch.fx can follow, got "
-            f"{type(error).__name__}: {first}; fold the parts that it can follow one by one"
+            f"expected a model whose forward pass torch.fx can follow, got {in_short(error)}; "
+            "fold the parts that it can follow one by one"
         ) from error
 
 

@@ -43,6 +43,15 @@ def outputs_of(model: nn.Module, args: tuple[Any, ...]) -> list[Tensor]:
         return tensors_in(model(*args))
 
 
+def in_short(error: Exception) -> str:
+    """The kind of an error and the first line of what it says.
+
+    >>> in_short(RuntimeError("no such size"))
+    'RuntimeError: no such size'
+    """
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
 def widened(model: nn.Module) -> nn.Module:
     """A copy on the CPU in float64, where rounding hides nothing and no device computes in fewer digits."""
     return copy.deepcopy(model).cpu().double()
