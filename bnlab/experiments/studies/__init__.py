@@ -118,6 +118,10 @@ STUDIES = {
         ),
         Study("batch_mean_spread", "batch_mean_spread"),
         Study("norm_free", "norm_free"),
+        Study("sorted_batches", "sorted_batches"),
+        Study("dropout_before_norm", "dropout_before_norm"),
+        Study("served_shift", "served_shift"),
+        Study("weight_averaging", "weight_averaging"),
     )
 }
 

@@ -53,7 +53,7 @@ class Config(Settings):
     depths: tuple[int, ...] = (4, 20, 40)
     residual_depths: tuple[int, ...] = (4, 40)
     plain_rates: tuple[Rates, ...] = ((0.03, 0.1, 0.3), (0.01, 0.03, 0.1), (0.003, 0.01, 0.03))
-    plain_norm_rates: tuple[Rates, ...] = ((0.3, 1.0, 3.0), (0.1, 0.3, 1.0), (0.03, 0.1, 0.3))
+    plain_norm_rates: tuple[Rates, ...] = ((0.1, 0.3, 1.0), (0.1, 0.3, 1.0), (0.03, 0.1, 0.3))
     residual_rates: tuple[Rates, ...] = ((0.03, 0.1, 0.3), (1e-6, 1e-5, 1e-4))
     residual_norm_rates: tuple[Rates, ...] = ((0.3, 1.0, 3.0), (0.1, 0.3, 1.0))
     skip_init_rates: tuple[Rates, ...] = ((0.1, 0.3, 1.0), (0.1, 0.3, 1.0))

@@ -1,8 +1,8 @@
 """What a branch adds to its skip connection, block by block, in a residual network before any training.
 
-Without a norm each branch has about half the variance of what it is added to, so that variance grows by about half
-from block to block. A norm in the branch gives its output one size, whatever it reads, so the l-th branch is about
-one part in l of the sum that it joins (De & Smith 2020, arXiv:2002.10444).
+Without a norm each branch has, on these small padded maps, about half the variance of what it is added to, so that
+variance grows by about half from block to block. A norm in the branch gives its output one size, whatever it reads,
+so the l-th branch is about one part in l of the sum that it joins (De & Smith 2020, arXiv:2002.10444).
 """
 
 from collections.abc import Callable

@@ -14,14 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from bnlab.experiments.data import Split, for_tuning, load
 from bnlab.experiments.models import Norm, mlp
 from bnlab.experiments.optimisers import SGD, cosine
-from bnlab.experiments.probes import ensemble_outputs
 from bnlab.experiments.provenance import Provenance
-from bnlab.experiments.recalibration import recalibrated
+from bnlab.experiments.recalibration import accuracy_by_batch, recalibrated, shuffled_batches
 from bnlab.experiments.selection import best, members_at
 from bnlab.experiments.study import Result as BaseResult
 from bnlab.experiments.study import Settings
@@ -146,7 +145,8 @@ def run(config: Config) -> Result:
             rows["test"].append(chosen.accuracy(data.test))
             if arm == "batch_norm":
                 rows["recalibrated"].append(recalibrated(chosen, tuning.train).accuracy(data.test))
-                rows["by_batch"].append(accuracy_by_batch(chosen, data.test, batch_size))
+                batches = shuffled_batches(len(data.test.y), batch_size)
+                rows["by_batch"].append(accuracy_by_batch(chosen, data.test, batches))
         for name, accuracies in rows.items():
             if accuracies:
                 found[name][arm] = torch.stack(accuracies).numpy()
@@ -186,15 +186,3 @@ def _trained(config: Config, arm: str, batch_size: int, train: Split) -> Ensembl
         optimiser=SGD(momentum=config.momentum),
         schedule=cosine,
     )
-
-
-def accuracy_by_batch(ensemble: Ensemble, split: Split, batch_size: int) -> Float[Tensor, " members"]:
-    """Share of the split that each member gets right in training mode, in batches in a random order, the same for all.
-
-    A last batch that is not full is left out.
-    """
-    order = torch.randperm(len(split.y), generator=torch.Generator().manual_seed(0))
-    batches = [rows for rows in torch.split(order, batch_size) if len(rows) == batch_size]
-    logits = [list(ensemble_outputs(ensemble, split.x[rows], training=True).values())[-1] for rows in batches]
-    guesses = [of_batch.argmax(-1) for of_batch in logits]
-    return (torch.cat(guesses, dim=1) == split.y[torch.cat(batches)]).double().mean(1)

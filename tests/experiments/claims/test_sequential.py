@@ -78,7 +78,7 @@ MEASURED = {
     "forget-bias-small-rate": 17 - 10,
     "gamma-tenth": 40 - 25,
     "recurrent-gradient-kept": (6 / 2) / (3 / 8),
-    "gamma-one-gradient-vanishes": (6 / 2) / (4 / 1),
+    "gamma-tenth-keeps-more": (6 / 2) / (4 / 1),
     "layer-norm-better": 90 - 70,
     "one-sequence-statistics": 70 - 20,
     "mode-gap-one-sequence": 3.2 / 1.2,

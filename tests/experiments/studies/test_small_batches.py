@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 from bnlab.experiments.data import DATASETS, Dataset, Split, digits
-from bnlab.experiments.ensemble import Ensemble
 from bnlab.experiments.studies import small_batches as study
 
 SMALL = study.Config(
@@ -72,19 +71,6 @@ def test_a_norm_stands_behind_every_hidden_layer():
     kinds = {arm: [type(layer).__name__ for layer in study.network(SMALL, arm, seed=0)] for arm in SMALL.arms()}
     assert kinds["layer_norm"].count("LayerNorm") == kinds["batch_norm"].count("BatchNorm1d") == SMALL.depth
     assert kinds["no_norm"].count("Linear") == kinds["batch_renorm"].count("Linear") == SMALL.depth + 1
-
-
-def test_accuracy_by_batch_is_that_of_training_mode_in_batches_of_this_size():
-    torch.manual_seed(0)
-    models = [nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)) for _ in range(2)]
-    split = Split(digits().test.x[:7], digits().test.y[:7])
-    order = torch.randperm(7, generator=torch.Generator().manual_seed(0))[:6]  # the seventh has no mate
-    ensemble = Ensemble.of(models)
-    found = study.accuracy_by_batch(ensemble, split, 2)
-    for model, accuracy in zip(models, found, strict=True):
-        guesses = torch.cat([model.train()(split.x[pair]).argmax(1) for pair in order.split(2)])
-        assert accuracy == pytest.approx((guesses == split.y[order]).double().mean().item())
-    assert all(torch.equal(buffer, torch.zeros_like(buffer)) for buffer in ensemble.buffers.values() if buffer.ndim < 2)
 
 
 def test_validation_chooses_for_each_size_and_test_is_reported(monkeypatch):
