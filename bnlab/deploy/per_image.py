@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from bnlab.deploy.survey import is_batch_norm
 from bnlab.layers import SequenceBatchNorm1d
@@ -30,15 +31,13 @@ class PerImage:
         means: (images, c).
         variances: (images, c), biased; 0 where an image has one position.
         batch: (images,), the number of the batch from which each image came.
-        positions: values per channel in an image, at most.
-        calls: how often the layer ran for a batch, at most.
+        positions: values per channel in an image, on average.
     """
 
     means: Float[Tensor, "images c"]
     variances: Float[Tensor, "images c"]
     batch: Int[Tensor, " images"]
     positions: int
-    calls: int
 
     @property
     def images(self) -> int:
@@ -83,19 +82,15 @@ class Watch:
     """Collects what batch norm layers are given, by forward pre-hooks: see `watching`."""
 
     batch: int = 0
-    given: dict[str, list[tuple[int, Tensor, Tensor, int]]] = field(default_factory=dict)
+    given: dict[str, list[tuple[int, Tensor, Tensor, float]]] = field(default_factory=dict)
 
     def hook(self, name: str) -> Any:
         """The pre-hook for the layer of that name."""
 
         def see(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            x = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
-            rows = None if x is None else by_image(layer, x.detach())
-            if rows is not None and rows.numel():
-                wide = rows.double() if not rows.is_mps else rows.float()
-                mean = wide.mean(2)
-                var = (wide - mean[..., None]).square().mean(2)
-                self.given.setdefault(name, []).append((self.batch, mean.cpu(), var.cpu(), rows.shape[2]))
+            moments = image_moments(layer, args, kwargs)
+            if moments is not None:
+                self.given.setdefault(name, []).append((self.batch, *moments))
 
         return see
 
@@ -120,9 +115,32 @@ def by_image(layer: nn.Module, x: Tensor) -> Float[Tensor, "n c positions"] | No
     >>> by_image(nn.BatchNorm2d(3), torch.ones(5, 3, 4, 2)).shape
     torch.Size([5, 3, 8])
     """
-    if isinstance(layer, SequenceBatchNorm1d):
+    if isinstance(layer, SequenceBatchNorm1d):  # which has the steps on axis 1
         return x.transpose(1, 2) if x.ndim == 3 else None
     return x.flatten(2) if x.ndim > 2 else x[..., None] if x.ndim == 2 else None
+
+
+def image_moments(
+    layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"], float] | None:
+    """Mean and biased variance of each image at a layer, and the values per channel in one; None as for `by_image`.
+
+    What a layer is told to be padding is left out. Computed in float64.
+    """
+    x, told = args[0] if args else next(iter(kwargs.values()), None), kwargs
+    if isinstance(x, PackedSequence):
+        x, lengths = pad_packed_sequence(x, batch_first=True)
+        told = {"lengths": lengths}
+    rows = by_image(layer, x.detach()) if isinstance(x, Tensor) else None
+    if rows is None or rows.numel() == 0 or not rows.is_floating_point():
+        return None
+    wide = rows.cpu().double()
+    real = _real_steps(told, *wide.shape[::2])
+    count = real.sum(1)
+    wide, real, count = wide[count > 0], real[count > 0], count[count > 0, None]
+    mean = torch.where(real[:, None], wide, 0).sum(2) / count
+    var = torch.where(real[:, None], wide - mean[..., None], 0).square().sum(2) / count
+    return mean, var, count.double().mean().item()
 
 
 def keeps_batch_statistics(module: nn.Module) -> bool:
@@ -146,8 +164,16 @@ def beyond_chance(images: int, tests: int, rate: float) -> float:
     return float(stats.t.isf(rate / 2 / tests, max(images - 1, 1)))
 
 
-def _pooled(given: Iterable[tuple[int, Tensor, Tensor, int]]) -> PerImage:
-    by_batch: dict[int, list[tuple[Tensor, Tensor, int]]] = {}
+def _real_steps(told: dict[str, Any], images: int, positions: int) -> Bool[Tensor, "n positions"]:
+    """What `lengths` or `mask` of a `SequenceBatchNorm1d` calls real; all, if there is neither."""
+    if told.get("lengths") is not None:
+        return torch.arange(positions) < torch.as_tensor(told["lengths"]).cpu()[:, None]
+    mask = told.get("mask")
+    return mask.cpu() if isinstance(mask, Tensor) else torch.ones(images, positions, dtype=torch.bool)
+
+
+def _pooled(given: Iterable[tuple[int, Tensor, Tensor, float]]) -> PerImage:
+    by_batch: dict[int, list[tuple[Tensor, Tensor, float]]] = {}
     for batch, mean, var, positions in given:
         by_batch.setdefault(batch, []).append((mean, var, positions))
     means, variances, batches = [], [], []
@@ -156,12 +182,12 @@ def _pooled(given: Iterable[tuple[int, Tensor, Tensor, int]]) -> PerImage:
         means.append(mean)
         variances.append(var)
         batches += [batch] * len(mean)
-    positions = max(positions for calls in by_batch.values() for _, _, positions in calls)
-    most = max(map(len, by_batch.values()))
-    return PerImage(torch.cat(means), torch.cat(variances), torch.tensor(batches), positions, most)
+    counts = [positions for calls in by_batch.values() for _, _, positions in calls]
+    average = round(sum(counts) / len(counts))
+    return PerImage(torch.cat(means), torch.cat(variances), torch.tensor(batches), average)
 
 
-def _over_calls(calls: list[tuple[Tensor, Tensor, int]]) -> tuple[Tensor, Tensor]:
+def _over_calls(calls: list[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor]:
     """One mean and variance an image, also where a layer ran several times: the calls are no independent images."""
     if len({len(mean) for mean, _, _ in calls}) > 1:
         return torch.cat([mean for mean, _, _ in calls]), torch.cat([var for _, var, _ in calls])

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bnlab.deploy.batches import feed, mapped, tensors_in
-from bnlab.deploy.per_image import by_image
+from bnlab.deploy.per_image import by_image, image_moments
+from bnlab.doctor.padding import padded_share
 
 PROBE_IMAGES = 32  # a bound on the seconds that a large network takes
 
@@ -28,6 +29,7 @@ class Probe:
         quiet: each image's mean square at the layer's input, in units of the variance there and averaged over channels,
             with everything but batch norm in evaluation mode.
         noisy: the same in the same units, with everything in training mode.
+        padded: the share of a layer's input that is padding and enters its statistics.
         random: modules that ran before a layer and are only active in training, the nearest last.
     """
 
@@ -37,6 +39,7 @@ class Probe:
     backward: Counter[str] = field(default_factory=Counter)
     quiet: dict[str, Float[Tensor, " n"]] = field(default_factory=dict)
     noisy: dict[str, Float[Tensor, " n"]] = field(default_factory=dict)
+    padded: dict[str, float] = field(default_factory=dict)
     random: dict[str, str] = field(default_factory=dict)
 
 
@@ -50,12 +53,13 @@ class Prober:
         self.model, self.norms, self.found = model, norms, Probe()
         self.outputs: list[tuple[int, int, str, Tensor]] = []  # held, so that no memory is used twice
         self.sums: dict[str, float] = {}
-        self.scales: dict[str, tuple[Tensor, Tensor]] = {}
+        self.scales: dict[str, Tensor] = {}
         self.last_random = ""
         self.on_the_way_back = False
 
     def run(self, batch: Any) -> Probe:
         """The quiet pass, then the noisy one with its gradient."""
+        self.batch = batch
         modes = {module: module.training for module in self.model.modules()}
         for name, module in self.model.named_modules():
             module.training = modes[module] and name in self.norms
@@ -96,21 +100,26 @@ class Prober:
         return None
 
     def _see_quiet(self, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
-        x = _input(layer, args, kwargs)
-        if x is not None and layer.training and name not in self.found.quiet:
-            mean, var = x.mean((0, 2)), x.var((0, 2), correction=0).clamp(min=torch.finfo(x.dtype).tiny)
-            self.scales[name] = mean, var
-            self.found.quiet[name] = ((x - mean[:, None]).square() / var[:, None]).mean((1, 2))
+        moments = image_moments(layer, args, kwargs)
+        if moments is not None and layer.training and name not in self.found.quiet:
+            means, variances, _ = moments
+            var = variances.mean(0) + means.var(0, correction=0)
+            self.scales[name] = var.clamp(min=torch.finfo(var.dtype).tiny)
+            self.found.quiet[name] = self._mean_squares(name, means, variances)
+            x = args[0] if args else None
+            if isinstance(x, Tensor) and x.ndim == 3 and not kwargs:
+                rows = by_image(layer, x)
+                share = 0.0 if rows is None else padded_share(rows.detach().cpu().double(), self.batch)
+                self.found.padded |= {name: share} if share else {}
 
     def _see(self, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
         if layer.training:
             (self.found.backward if self.on_the_way_back else self.found.forward)[name] += 1
         if self.on_the_way_back or self.found.forward[name] > 1:
             return
-        x = _input(layer, args, kwargs)
-        if x is not None and name in self.scales:
-            mean = x.mean((0, 2))
-            self.found.noisy[name] = ((x - mean[:, None]).square() / self.scales[name][1][:, None]).mean((1, 2))
+        moments = image_moments(layer, args, kwargs)
+        if moments is not None and name in self.scales:
+            self.found.noisy[name] = self._mean_squares(name, *moments[:2])
         self.found.random[name] = self.last_random
         given = next(iter(tensors_in((args, kwargs))), None)
         for pointer, version, maker, y in reversed(self.outputs):
@@ -119,6 +128,9 @@ class Prober:
                 if y.requires_grad:
                     y.register_hook(partial(self._arrived, maker))  # type: ignore[no-untyped-call]
                 break
+
+    def _mean_squares(self, name: str, means: Tensor, variances: Tensor) -> Float[Tensor, " n"]:
+        return ((variances + (means - means.mean(0)).square()) / self.scales[name]).mean(1)
 
     def _made(self, name: str, _module: nn.Module, _args: Any, y: Any) -> None:
         if isinstance(y, Tensor) and not self.on_the_way_back:
@@ -148,9 +160,3 @@ def probe(model: nn.Module, norms: Collection[str], batch: Any) -> Probe:
         ({'1': '0'}, True)
     """
     return Prober(model, norms).run(batch)
-
-
-def _input(layer: nn.Module, args: Any, kwargs: Any) -> Tensor | None:
-    x = next(iter(tensors_in((args, kwargs))), None)
-    rows = None if x is None else by_image(layer, x.detach())
-    return rows.double().cpu() if rows is not None and not rows.is_mps else rows

@@ -35,6 +35,7 @@ CHECKS: Mapping[str, Rule] = MappingProxyType(
         "BN015": Rule("layers that could be folded", placement.foldable),
         "BN016": Rule("accumulation taken for a large batch", training.accumulation),
         "BN017": Rule("running statistics that are not finite", numbers.not_finite),
+        "BN018": Rule("padding in the statistics", batches.padding),
     }
 )
 RULES: Mapping[str, str] = MappingProxyType({id: rule.title for id, rule in CHECKS.items()})  # noqa: A001 - that is what it is called everywhere

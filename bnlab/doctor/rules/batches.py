@@ -16,6 +16,7 @@ WRECKS, HURTS, SHOWS = 4, 8, 16
 RATE = 0.003  # false alarms of one examination, where nothing but chance is at work
 TWICE = 2.0  # the variance of the batches' means, in that which chance gives
 FEWEST_BATCHES = 3  # whose means have a spread
+MUCH_PADDING = 0.1  # of the steps: it moves a mean by that share of its distance from 0
 FEW_IMAGES = 4  # ResNet-50 loses 4 points at 4 images a worker, and 11 at 2 (Wu & He 2018, arXiv:1803.08494, table 2)
 
 
@@ -125,6 +126,27 @@ def batches_unlike_each_other(observation: Observation) -> Iterator[Finding]:
             "Each batch is normalised by its own kind of images: training hides what evaluation will see.",
             "loader = DataLoader(dataset, batch_size, shuffle=True)",
             tuple(name for _, name, *_ in cases if name != worst),
+        )
+
+
+def padding(observation: Observation) -> Iterator[Finding]:
+    """BN018: sequences whose padding enters the statistics (Laurent et al. 2015, section 3, arXiv:1510.01378).
+
+    Seen where the batch holds lengths or a mask, and the layer's input stands still behind them. The statistics then
+    depend on how long the other sequences of the batch are. A warning from a tenth of all steps on, else a note.
+    """
+    found = observation.probe.padded if observation.probe else {}
+    found = {norm.name: found[norm.name] for norm in observation.norms if norm.name in found and norm.trains_by_batch}
+    if found:
+        worst = max(found, key=lambda name: found[name])
+        yield Finding(
+            "BN018",
+            "warning" if found[worst] > MUCH_PADDING else "note",
+            worst,
+            f"{found[worst]:.0%} of the steps that it averages over are padding.",
+            "Mean and variance depend on how long the other sequences of the batch are, in training alone.",
+            f"bnlab.layers.SequenceBatchNorm1d in place of {worst}, called with lengths or mask",
+            tuple(name for name in found if name != worst),
         )
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from bnlab.doctor.observe import Observation
-from bnlab.doctor.report import Finding
+import torch
+
+from bnlab.doctor.observe import Norm, Observation
+from bnlab.doctor.report import Finding, Severity
 
 
 def wrong_mode(observation: Observation) -> Iterator[Finding]:
@@ -56,43 +58,50 @@ def wrong_mode(observation: Observation) -> Iterator[Finding]:
 def half_frozen(observation: Observation) -> Iterator[Finding]:
     """BN007: frozen in one respect and not in the other.
 
-    With `requires_grad=False` (or scale and shift in no group of the optimizer) in training mode, only the affine part
-    stands still: the running statistics go on moving, and the layer normalises by the batch. A warning. In evaluation
-    mode with a trainable scale and shift, while the rest trains, the statistics stand still: a common recipe, and a
-    note, since it should be said.
+    With `requires_grad=False` in training mode, only the affine part stands still: the running statistics go on moving,
+    and the layer normalises by the batch. A warning; so is a scale and shift that asks for gradients and that the
+    optimizer does not hold, as where a layer was replaced after the optimizer was made. In evaluation mode with a
+    trainable scale and shift, while the rest trains, the statistics stand still: a common recipe, and a note, since it
+    should be said.
     """
     if observation.purpose != "training" or observation.is_in_evaluation:
         return
-    held = {
-        id(p)
-        for group in (observation.optimizer.param_groups if observation.optimizer else ())
-        for p in group["params"]
-    }
-    moving, unsaid = [], []
-    for norm in observation.norms:
-        trainable = [p for p in norm.affine if p.requires_grad and (observation.optimizer is None or id(p) in held)]
-        if norm.trains_by_batch and norm.tracked and norm.affine and not trainable:
-            moving.append(norm.name)
-        elif not norm.layer.training and norm.tracked and trainable:
-            unsaid.append(norm.name)
+    frozen = [norm for norm in observation.norms if norm.tracked and norm.affine and not _asks(norm)]
+    trainable = [norm for norm in observation.norms if norm.tracked and _asks(norm)]
     total = len(observation.norms)
-    if moving:
-        yield Finding(
-            "BN007",
-            "warning",
-            moving[0],
-            f"{len(moving)} of {total} batch-norm layers have a frozen scale and shift, and are in training mode.",
-            "Every batch still moves their running statistics, and they normalise by the batch.",
-            f"model.{moving[0]}.eval()  # after every model.train()",
-            tuple(moving[1:]),
-        )
-    if unsaid:
-        yield Finding(
-            "BN007",
-            "note",
-            unsaid[0],
-            f"{len(unsaid)} of {total} batch-norm layers are in evaluation mode, and their scale and shift train.",
-            "Their statistics stand still: fine if it is meant so; model.train() would undo it.",
-            f"bnlab.deploy.freeze(model.{unsaid[0]})  # or model.{unsaid[0]}.train()",
-            tuple(unsaid[1:]),
-        )
+    yield from _half(
+        "warning",
+        [norm.name for norm in frozen if norm.trains_by_batch],
+        f"of {total} batch-norm layers in training mode have a frozen scale and shift.",
+        "Every batch still moves their running statistics, and they normalise by the batch.",
+        "model.{}.eval()  # after every model.train()",
+    )
+    yield from _half(
+        "warning",
+        [norm.name for norm in trainable if norm.trains_by_batch and not _is_held(norm, observation.optimizer)],
+        f"of {total} batch-norm layers have a scale and shift that the optimizer does not hold.",
+        "They ask for gradients and never train: the layers are younger than the optimizer, or were forgotten.",
+        "optimizer.add_param_group({{'params': model.{}.parameters()}})",
+    )
+    yield from _half(
+        "note",
+        [norm.name for norm in trainable if not norm.layer.training],
+        f"of {total} batch-norm layers are in evaluation mode, and their scale and shift train.",
+        "Their statistics stand still: fine if it is meant so, and model.train() would undo it.",
+        "bnlab.deploy.freeze(model.{0})  # or model.{0}.train()",
+    )
+
+
+def _half(severity: Severity, names: list[str], evidence: str, why: str, fix: str) -> Iterator[Finding]:
+    if names:
+        first, *also = names
+        yield Finding("BN007", severity, first, f"{len(names)} {evidence}", why, fix.format(first), tuple(also))
+
+
+def _asks(norm: Norm) -> bool:
+    return any(parameter.requires_grad for parameter in norm.affine)
+
+
+def _is_held(norm: Norm, optimizer: torch.optim.Optimizer | None) -> bool:
+    held = {id(p) for group in (optimizer.param_groups if optimizer else ()) for p in group["params"]}
+    return optimizer is None or any(id(parameter) in held for parameter in norm.affine)
