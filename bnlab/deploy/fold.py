@@ -99,10 +99,10 @@ def fold(model: nn.Module, example: Example) -> Folding:
     args = arguments(example)
     found = pairs(model, args)
     wide, wide_args = widened(model), widened_arguments(args)
-    expected, axes = _recorded(wide, wide_args)
+    expected, axes = _run(wide, wide_args)
     found = [_checked(pair, model, axes) for pair in found]
     _fold_in_place(wide, found)
-    difference = largest_difference(expected, outputs_of(wide, wide_args))
+    difference = largest_difference(expected, _run(wide, wide_args)[0])
     if not difference <= TOLERANCE:
         raise ValueError(
             f"expected outputs that agree to {TOLERANCE:g} of the largest once folded, got {difference:.1g}: "
@@ -145,7 +145,7 @@ def folded_parameters(layer: Any, norm: Any) -> tuple[Tensor, Tensor]:
     return weight * scale.reshape(-1, *(1,) * (weight.ndim - 1)), bias
 
 
-def _recorded(model: nn.Module, args: tuple[Any, ...]) -> tuple[list[Tensor], dict[str, int]]:
+def _run(model: nn.Module, args: tuple[Any, ...]) -> tuple[list[Tensor], dict[str, int]]:
     """The outputs, and the number of axes that each layer's output had."""
     axes: dict[str, int] = {}
 
@@ -155,10 +155,12 @@ def _recorded(model: nn.Module, args: tuple[Any, ...]) -> tuple[list[Tensor], di
     layers = [(name, module) for name, module in model.named_modules() if type(module) in LINEAR_MAPS]
     hooks = [layer.register_forward_hook(record(name)) for name, layer in layers]
     try:
-        return outputs_of(model, args), axes
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same dropout in both models, where one is in training mode
+            return outputs_of(model, args), axes
     except Exception as error:  # the model's own code runs here, and may raise anything
         raise ValueError(
-            f"expected a model that runs on the example, on the CPU in float64, got {in_short(error)}"
+            f"expected a model that runs on the example, before and after, on the CPU in float64, got {in_short(error)}"
         ) from error
     finally:
         for hook in hooks:

@@ -97,6 +97,8 @@ class _Trace:
         calls = len(self.calls.get(norm, ()))
         if calls != 1:
             yield f"it is called {calls} times in one pass" if calls else "it is not called in the pass that was traced"
+        elif self.calls[norm][0].kwargs:
+            yield "it gets its input by keyword"
         else:
             yield from self._obstacles_before(norm)
 
