@@ -5,8 +5,9 @@ from copy import deepcopy
 from bnlab.experiments import distributed
 
 
-def compare(options):
-    """The outcomes, but for the seconds."""
+def compare(data, options):
+    """The outcomes for these data, but for the seconds."""
+    distributed.digits = lambda: data  # scikit-learn takes seconds to load
     return [outcome[:3] for outcome in distributed.compare(**options)]
 
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
-TO_START = 120  # seconds, to import torch on a busy machine
-TO_ANSWER = 60  # after which something hangs
-TO_COMMUNICATE = 30
+TO_START = 300  # seconds, to import torch on a busy machine
+TO_ANSWER = 120  # after which something hangs
+TO_COMMUNICATE = 60
 
 
 class Processes:
@@ -21,7 +21,7 @@ class Processes:
     def __init__(self, size, rendezvous):
         # On Linux they are forked from one that has made the slow imports, and none of them has to make them again.
         context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-        context.set_forkserver_preload(["bnlab.layers", "torch.fx.experimental.symbolic_shapes"])
+        context.set_forkserver_preload(["bnlab.layers", "torch._dynamo"])
         self._pipes, self._running = [], []
         for rank in range(size):
             here, there = context.Pipe()
