@@ -3,6 +3,7 @@
 from bnlab.deploy.adapt import adapt, prediction_time_statistics
 from bnlab.deploy.average import average
 from bnlab.deploy.convert import convert
+from bnlab.deploy.drift import drift
 from bnlab.deploy.export import as_torch, compare, run_onnx, to_onnx, to_program
 from bnlab.deploy.fold import fold
 from bnlab.deploy.freeze import freeze, unfreeze
@@ -14,6 +15,7 @@ __all__ = [
     "average",
     "compare",
     "convert",
+    "drift",
     "fold",
     "freeze",
     "prediction_time_statistics",

@@ -7,9 +7,10 @@ images on .3%, as it should. "Image" stands for one example: a row, a sequence, 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -77,6 +78,72 @@ class PerImage:
         return (self.var / spread).clamp(1, self.positions)
 
 
+class Distance(NamedTuple):
+    """How far a layer's stored statistics are from what it met, channel by channel.
+
+    Attributes:
+        shift: of the mean, in stored standard deviations `sqrt(var + eps)`.
+        shift_error: its standard error.
+        widening: the logarithm of the standard deviation that was met over the stored one.
+        widening_error: its standard error.
+    """
+
+    shift: Float[Tensor, " c"]
+    shift_error: Float[Tensor, " c"]
+    widening: Float[Tensor, " c"]
+    widening_error: Float[Tensor, " c"]
+
+    def beyond(self, critical: float, least: float) -> Bool[Tensor, " c"]:
+        """Which channels are off by more than `critical` standard errors and by more than `least`, in either."""
+        far = (self.shift.abs() > least) & (self.shift.abs() > critical * self.shift_error)
+        return far | (self.widening.abs() > least) & (self.widening.abs() > critical * self.widening_error)
+
+
+def distance(layer: Any, seen: PerImage, training_batch: int) -> Distance:
+    """Compare what a layer met with the running statistics that it holds.
+
+    These are no constants either: an average with momentum m over training batches of n images has the noise of
+    `n (2 - m) / m` images, which is added to that of the images met. How far the weights moved while the average
+    was taken is not.
+
+    Args:
+        layer: a batch norm layer with running statistics, one value per channel.
+        seen: what it met.
+        training_batch: images in a batch of the training that made the running statistics.
+
+    Example:
+        >>> layer = nn.BatchNorm1d(1, eps=0.0)
+        >>> rows = torch.tensor([[1.0], [3.0], [1.0], [3.0]]).double()
+        >>> seen = PerImage(rows, torch.zeros_like(rows), torch.zeros(4), 1)
+        >>> distance(layer, seen, 10).shift
+        tensor([2.], dtype=torch.float64)
+    """
+    mean, var = (stored.detach().cpu().double() for stored in (layer.running_mean, layer.running_var))
+    variance = var + layer.eps
+    averaged: float
+    momentum, batches = getattr(layer, "momentum", 0.0), getattr(layer, "num_batches_tracked", None)
+    if momentum is None:  # the plain average of all batches
+        averaged = math.inf if batches is None else max(int(batches), 1)
+    else:
+        averaged = (2 - momentum) / momentum if momentum else math.inf
+    noise = math.sqrt(1 + seen.images / (training_batch * averaged))
+    return Distance(
+        (seen.mean - mean) / variance.sqrt(),
+        _steady(noise * seen.mean_error / variance.sqrt()),
+        ((seen.var + layer.eps) / variance).log() / 2,
+        _steady(noise * seen.log_var_error / 2),
+    )
+
+
+def _steady(errors: Float[Tensor, " c"]) -> Float[Tensor, " c"]:
+    """At least the median of the layer's channels.
+
+    Values are skewed: where a sample misses the few large ones, its mean or variance is too small and so is its own
+    standard error, and a limit of that many standard errors alarms ten times as often as it should.
+    """
+    return errors.maximum(errors.median())
+
+
 @dataclass
 class Watch:
     """Collects what batch norm layers are given, by forward pre-hooks: see `watching`."""
@@ -107,6 +174,22 @@ class Watch:
             if len(times) == 1 and times != {1}:
                 found[name] = [_pooled(calls) for calls in zip(*batches, strict=True)]
         return found
+
+
+@contextmanager
+def watching(model: nn.Module, names: Collection[str]) -> Iterator[Watch]:
+    """Watch the layers of these names; whoever runs the model counts `batch` on. The hooks go at the end."""
+    watch = Watch()
+    hooks = [
+        module.register_forward_pre_hook(watch.hook(name), with_kwargs=True)
+        for name, module in model.named_modules()
+        if name in names
+    ]
+    try:
+        yield watch
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def by_image(layer: nn.Module, x: Tensor) -> Float[Tensor, "n c positions"] | None:
@@ -159,7 +242,7 @@ def beyond_chance(images: int, tests: int, rate: float) -> float:
     Two-sided, by Student's t, since the standard error is estimated from the images; Bonferroni's bound over the tests.
 
     >>> round(beyond_chance(10_000, 1, 0.0027), 2), round(beyond_chance(10, 64, 0.0027), 2)
-    (3.0, 7.44)
+    (3.0, 7.37)
     """
     return float(stats.t.isf(rate / 2 / tests, max(images - 1, 1)))
 

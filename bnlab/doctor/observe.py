@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bnlab.deploy.batches import batch_size, device_of, feed, required_arguments, some_of, to_device
 from bnlab.deploy.pairs import pairs
-from bnlab.deploy.per_image import PerImage, Watch, keeps_batch_statistics
+from bnlab.deploy.per_image import PerImage, keeps_batch_statistics, watching
 from bnlab.doctor.probe import PROBE_IMAGES, Probe, probe
 from bnlab.doctor.steps import Steps
 from bnlab.layers.frozen import FrozenBatchNorm
@@ -39,6 +39,12 @@ class Norm:
     def trains_by_batch(self) -> bool:
         """Whether it normalises by the batch and moves running statistics, as it stands now."""
         return bool(self.layer.training) and not isinstance(self.layer, FrozenBatchNorm)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it is a frozen layer, or in evaluation mode with a scale and shift that ask for no gradient."""
+        asks = any(parameter.requires_grad for parameter in self.affine)
+        return isinstance(self.layer, FrozenBatchNorm) or not (self.layer.training or asks or not self.affine)
 
     @property
     def is_synchronised(self) -> bool:
@@ -96,13 +102,18 @@ class Observation:
     not_examined: list[str] = field(default_factory=list)
 
     @property
+    def usual_batch(self) -> int:
+        """Examples in a batch: the median of those that were read, 1 if none was."""
+        return sorted(self.sizes)[len(self.sizes) // 2] if self.sizes else 1
+
+    @property
     def is_in_evaluation(self) -> bool:
         """Whether a model with something to train is in evaluation mode, all batch norm layers included.
 
         Where the training step was watched, its own modes count.
         """
         if self.steps is not None and self.steps.calls:
-            return self.steps.in_evaluation == self.steps.calls and not all(map(_is_frozen, self.norms))
+            return self.steps.in_evaluation == self.steps.calls and not all(norm.is_frozen for norm in self.norms)
         modes = [self.model.training, *(norm.layer.training for norm in self.norms)]
         return not any(modes) and any(parameter.requires_grad for parameter in self.model.parameters())
 
@@ -121,26 +132,19 @@ def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any]
 
     They are drawn from each batch by a fixed seed, so that an order within the batch does not matter.
     """
-    watch, device = Watch(), device_of(model)
+    device = device_of(model)
     kept: list[Any] = []
     wanted = _images_of_a_batch(loader)
     generator = torch.Generator().manual_seed(0)
     names = {norm.name for norm in observation.norms}
-    hooks = [
-        module.register_forward_pre_hook(watch.hook(name), with_kwargs=True)
-        for name, module in model.named_modules()
-        if name in names
-    ]
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), watching(model, names) as watch:
         for watch.batch, batch in enumerate(_first(loader)):
             if len(kept) < keep:
                 kept.append(batch)
             size = batch_size(batch)
             observation.sizes.append(size)
             feed(model, to_device(some_of(batch, torch.randperm(size, generator=generator)[:wanted]), device))
-    for hook in hooks:
-        hook.remove()
     observation.seen, observation.calls = watch.result(), watch.calls()
     return kept
 
@@ -166,10 +170,6 @@ def find_feeds(observation: Observation, model: nn.Module) -> None:
         observation.not_examined.append("which layers can be folded: torch.fx cannot follow the model")
     else:
         observation.feeds = {pair.norm: pair.into for pair in found if pair.into is not None}
-
-
-def _is_frozen(norm: Norm) -> bool:
-    return isinstance(norm.layer, FrozenBatchNorm) or not any(p.requires_grad for p in norm.affine)
 
 
 def _images_of_a_batch(loader: Iterable[Any]) -> int:

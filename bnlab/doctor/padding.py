@@ -29,9 +29,9 @@ def padded_share(x: Float[Tensor, "n c length"], batch: Any) -> float:
     still = (x.diff(dim=2).abs() <= STILL * x.std().clamp(min=1e-30)).all(1)  # from each step to the next
     for real in _real(batch, len(x), length):
         inner, outer = real[:, 1:] & real[:, :-1], ~real[:, 1:] & ~real[:, :-1]
-        if inner.any() and outer.any() and still[outer].double().mean() > MOSTLY:
-            if still[inner].double().mean() < HARDLY:
-                return round(1 - real.double().mean().item(), 3)
+        behind, before = still[outer].double().mean(), still[inner].double().mean()  # NaN where there are none
+        if behind > MOSTLY and before < HARDLY:
+            return round(1 - real.double().mean().item(), 3)
     return 0.0
 
 

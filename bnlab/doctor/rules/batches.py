@@ -32,7 +32,7 @@ def too_few_values(observation: Observation) -> Iterator[Finding]:
     """
     if observation.purpose != "training" or not observation.sizes:
         return
-    usual = sorted(observation.sizes)[len(observation.sizes) // 2]
+    usual = observation.usual_batch
     found: dict[Severity, list[tuple[float, str, str]]] = {}
     for norm in observation.norms:
         seen = observation.seen.get(norm.name)
@@ -78,7 +78,7 @@ def small_batches_apart(observation: Observation) -> Iterator[Finding]:
     """
     if observation.purpose != "training" or observation.processes < 2 or not observation.sizes:
         return
-    images = sorted(observation.sizes)[len(observation.sizes) // 2]
+    images = observation.usual_batch
     alone = [norm.name for norm in observation.norms if norm.trains_by_batch and not norm.is_synchronised]
     if alone and images < SHOWS:
         yield Finding(
@@ -111,8 +111,7 @@ def batches_unlike_each_other(observation: Observation) -> Iterator[Finding]:
         ratio, p = _between_over_within(seen)
         chance = RATE / len(watched) / max(len(p), 1)
         images = seen.images / seen.batches
-        usual = sorted(observation.sizes)[len(observation.sizes) // 2]
-        spread = 1 + (ratio.mean().item() - 1) / images * usual if len(ratio) else 0.0
+        spread = 1 + (ratio.mean().item() - 1) / images * observation.usual_batch if len(ratio) else 0.0
         if len(p) and p.min().item() < chance and spread > TWICE:
             cases.append((spread, name, int((p < chance).sum()), len(p)))
     if cases:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bnlab.deploy.per_image import PerImage, beyond_chance
+from bnlab.deploy.per_image import PerImage, beyond_chance, distance
 from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.report import Finding
 
@@ -14,7 +14,18 @@ FAR = 0.5  # standard deviations by which a channel's mean, or the logarithm of 
 
 
 def stale_statistics(observation: Observation) -> Iterator[Finding]:
-    """BN004: running statistics that no batch ever moved, or that are far from what the data gives now."""
+    """BN004: running statistics that no batch ever moved, or that are far from what the data gives now.
+
+    Never moved: mean 0, variance 1 and no batch counted. An error in a model meant for inference; in training a warning
+    where other layers have met batches, since a whole network that has not is new.
+
+    Far: in a pass over the loader in evaluation mode, a channel's mean is off by more than half a standard deviation,
+    or its standard deviation by a factor of more than exp(.5) = 1.65, and that is beyond what chance gives at a rate of
+    .3% a layer, by the spread of the images' means (see `bnlab.deploy.per_image`, where the false-alarm rate is
+    measured). Half a standard deviation is far from what a trained network shows whose learning rate was lowered at the
+    end, and near what costs accuracy. A warning at the first such layer in the order of the pass: those behind it meet
+    what it makes of its own error. Silent where the layer is frozen.
+    """
     never = [norm for norm in observation.norms if _never_updated(norm)]
     if never and (observation.purpose == "inference" or len(never) < len(observation.norms)):
         yield Finding(
@@ -26,26 +37,29 @@ def stale_statistics(observation: Observation) -> Iterator[Finding]:
             "bnlab.deploy.recalibrate(model, loader)",
             tuple(norm.name for norm in never[1:]),
         )
-    stale: list[tuple[Norm, str]] = []
-    for norm in observation.norms:
-        seen = observation.seen.get(norm.name)
-        if seen is not None and norm.tracked and norm not in never and norm.layer.running_mean.ndim == 1:
-            text = _staleness(norm, seen)
-            if text:
-                stale.append((norm, text))
+    stale = []
+    by_name = {norm.name: norm for norm in observation.norms if norm not in never and not norm.is_frozen}
+    for name, seen in observation.seen.items():
+        text = _staleness(by_name[name], seen, observation.usual_batch) if _has_statistics(by_name.get(name)) else None
+        if text:
+            stale.append((name, text))
     if stale:
-        order = list(observation.seen)
-        stale.sort(key=lambda case: order.index(case[0].name))
-        first, text = stale[0]
         yield Finding(
             "BN004",
             "warning",
-            first.name,
-            text,
-            "Evaluation normalises by numbers that are not the data's.",
+            stale[0][0],
+            stale[0][1],
+            "Evaluation normalises by numbers that are not the data's; what comes behind is off, too.",
             "bnlab.deploy.recalibrate(model, loader)",
-            tuple(norm.name for norm, _ in stale[1:]),
+            tuple(name for name, _ in stale[1:]),
         )
+
+
+def _has_statistics(norm: Norm | None) -> bool:
+    """Whether it keeps one pair of finite running statistics per channel."""
+    if norm is None or not norm.tracked or norm.layer.running_mean.ndim != 1:
+        return False
+    return bool((norm.layer.running_mean.isfinite() & norm.layer.running_var.isfinite()).all())
 
 
 def _never_updated(norm: Norm) -> bool:
@@ -56,18 +70,15 @@ def _never_updated(norm: Norm) -> bool:
     return start and not tracked.any()
 
 
-def _staleness(norm: Norm, seen: PerImage) -> str | None:
-    mean, var = (buffer.detach().double().cpu() for buffer in (norm.layer.running_mean, norm.layer.running_var))
-    std = (var + norm.layer.eps).sqrt()
-    shift = (seen.mean - mean) / std
-    widening = ((seen.var + norm.layer.eps) / (var + norm.layer.eps)).log() / 2
-    critical = beyond_chance(seen.images, 2 * len(mean), RATE)
-    far = (shift.abs() > FAR) & (shift.abs() > critical * seen.mean_error / std)
-    far |= (widening.abs() > FAR) & (widening.abs() > critical * seen.log_var_error / 2)
+def _staleness(norm: Norm, seen: PerImage, training_batch: int) -> str | None:
+    """What is wrong, in words; None if nothing is."""
+    off = distance(norm.layer, seen, training_batch)
+    far = off.beyond(beyond_chance(seen.images, 2 * len(off.shift), RATE), FAR)
     if not far.any():
         return None
-    worst = int(torch.where(far, shift.abs().maximum(widening.abs()), 0).argmax())
+    worst = int(torch.where(far, off.shift.abs().maximum(off.widening.abs()), 0).argmax())
     return (
-        f"{int(far.sum())} of {len(mean)} channels are far from what {seen.images} images give: channel {worst} is off "
-        f"by {shift[worst]:.1f} standard deviations in its mean, and spreads {widening[worst].exp():.2g} times as wide."
+        f"{int(far.sum())} of {len(far)} channels are far from what {seen.images} images give: channel {worst} is off "
+        f"by {off.shift[worst]:.1f} standard deviations in its mean, and spreads {off.widening[worst].exp():.2g} "
+        "times as wide."
     )
