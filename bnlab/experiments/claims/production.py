@@ -43,7 +43,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="batch-statistics-inverted",
-        statement="On inverted images, too, they win it 5 points.",
+        statement="On inverted images, too, the statistics of each batch win a trained CNN (digits) 5 points.",
         source=FOLKLORE,
         study="served_shift",
         chapter=CHAPTER,
@@ -54,7 +54,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="batch-statistics-cost-clean",
-        statement="On images as in training they cost it over 2 points.",
+        statement="On images as in training, the statistics of each batch cost a trained CNN (digits) over 2 points.",
         source=FOLKLORE,
         study="served_shift",
         chapter=CHAPTER,
