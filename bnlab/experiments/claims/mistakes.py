@@ -91,7 +91,7 @@ DECLARATIONS = (
     ),
     Declaration(
         id="dropout-shift-costs",
-        statement="Exact statistics win an MLP with dropout in front of its norms (MNIST-1D) a point over running ones.",
+        statement="Exact statistics win an MLP with dropout in front of norms (MNIST-1D) a point over running ones.",
         source=LI,
         study="dropout_before_norm",
         chapter=CHAPTER,
