@@ -188,9 +188,16 @@ def never_ends(*_):
         np.zeros(3)
 
 
-IN_PLACE = {"recalibrate", "zero_last_gamma"}  # they return nothing, rightly
+IN_PLACE = {"recalibrate", "zero_last_gamma", "freeze_norms"}  # they return nothing, rightly
 RETURNING = [task for task in TASKS.values() if task.id not in IN_PLACE]
-WITHOUT_ARRAYS = {"predict_shapes", "count_parameters", "wall_clock_speedup", "norm_parameters", "values_per_mean"}
+WITHOUT_ARRAYS = {
+    "predict_shapes",
+    "count_parameters",
+    "wall_clock_speedup",
+    "norm_parameters",
+    "values_per_mean",
+    "examples_behind",
+}
 ON_ARRAYS = [task for task in RETURNING if task.id not in WITHOUT_ARRAYS]
 
 

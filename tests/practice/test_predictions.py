@@ -6,6 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from bnlab.deploy import fold
 from bnlab.experiments.data import digits
 from bnlab.experiments.models import cnn
 from bnlab.experiments.studies import STUDIES
@@ -308,6 +309,52 @@ def test_the_mean_of_an_image_spreads_several_times_as_far_as_its_positions_say(
     times = 8 * maps.mean((2, 3)).std(0) / maps.transpose(0, 1).flatten(1).std(1)
     assert times.median() > 2
     assert _chosen("positions-that-do-not-count") == "several times as far"
+
+
+def test_accumulated_batches_share_no_mean():
+    layer = BatchNorm2d(1, momentum=1.0)
+    first, second = (
+        torch.full((2, 1, 1, 1), value) + torch.tensor([-1.0, 1]).reshape(2, 1, 1, 1) for value in (0.0, 9)
+    )
+    for batch in (first, second):
+        layer(batch).sum().backward()  # gradients add up, no step in between
+    assert layer.running_mean == 9
+    assert _chosen("accumulate-sixteen-times-two") == "2"
+
+
+def test_frozen_parameters_do_not_stop_the_statistics():
+    assert PROOFS["freezing"](statistics_move_without_gradients=True)
+    assert _chosen("frozen-weights-moving-statistics") == "the running mean and variance"
+
+
+def test_one_of_two_domains_comes_out_narrow():
+    domain = np.tile([[-1.0], [1.0]], (50, 1))
+    y, _ = batch_norm_forward(np.concatenate([domain, 10 + domain]), np.ones(1), np.zeros(1))
+    assert round(y[:100].std(), 3) == 0.196
+    assert _chosen("two-domains-one-norm") == "about 0.2"
+
+
+def test_a_folded_network_answers_the_same_and_no_longer_normalises():
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU()).double()
+    x = torch.rand(4, 1, 6, 6, dtype=torch.float64)
+    network(x)
+    folded = fold(network.eval(), x).model
+    torch.testing.assert_close(folded(x), network(x))
+    torch.testing.assert_close(folded.train()(x[:1]), folded(x)[:1])
+    assert not torch.allclose(network.train()(x[:1]), network(x)[:1])
+    assert _chosen("fold-changes-what").startswith("normalise by the batch")
+
+
+def test_a_running_mean_in_half_precision_stands_still():
+    ends = []
+    for dtype in (torch.float16, torch.float32):
+        layer = nn.BatchNorm1d(1, dtype=dtype)
+        layer.running_mean.fill_(100)
+        for _ in range(200):
+            layer(torch.tensor([[99.25], [101.25]], dtype=dtype))
+        ends.append(layer.running_mean.item())
+    assert ends == [100, pytest.approx(100.25, abs=1e-3)]
+    assert _chosen("momentum-in-half-precision") == "at 100, where it is"
 
 
 # --- files

@@ -3,12 +3,14 @@
 from bnlab.practice.exercises.misconceptions.alternatives import OF_ALTERNATIVES
 from bnlab.practice.exercises.misconceptions.any_function import OF_ANY_FUNCTION
 from bnlab.practice.exercises.misconceptions.backward import OF_THE_BACKWARD_PASS
+from bnlab.practice.exercises.misconceptions.clinic import OF_THE_CLINIC
 from bnlab.practice.exercises.misconceptions.comparisons import OF_COMPARISONS
 from bnlab.practice.exercises.misconceptions.effects import OF_EFFECTS
 from bnlab.practice.exercises.misconceptions.forward import OF_THE_FORWARD_PASS
 from bnlab.practice.exercises.misconceptions.inference import OF_INFERENCE
 from bnlab.practice.exercises.misconceptions.networks import OF_NETWORKS
 from bnlab.practice.exercises.misconceptions.sequences import OF_SEQUENCES
+from bnlab.practice.exercises.misconceptions.serving import OF_SERVING
 
 SUBJECTS = (
     OF_THE_FORWARD_PASS,
@@ -18,7 +20,9 @@ SUBJECTS = (
     OF_COMPARISONS,
     OF_NETWORKS,
     OF_SEQUENCES,
+    OF_THE_CLINIC,
     OF_ALTERNATIVES,
+    OF_SERVING,
     OF_ANY_FUNCTION,
 )
 MISCONCEPTIONS = {id_: misconception for subject in SUBJECTS for id_, misconception in subject.items()}

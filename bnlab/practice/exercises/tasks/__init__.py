@@ -4,6 +4,7 @@ from bnlab.practice.exercises.task import Task
 from bnlab.practice.exercises.tasks import (
     alternatives,
     backward,
+    clinic,
     family,
     forward,
     inference,
@@ -13,6 +14,7 @@ from bnlab.practice.exercises.tasks import (
     recurrent,
     residual,
     sequences,
+    serving,
     shapes,
     signals,
     small_batches,
@@ -35,8 +37,10 @@ TASKS = {
         *residual.TASKS,
         *sequences.TASKS,
         *recurrent.TASKS,
+        *clinic.TASKS,
         *alternatives.TASKS,
         *small_batches.TASKS,
+        *serving.TASKS,
     )
 }
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bnlab.practice.exercises.running import Fault
 from bnlab.practice.exercises.task import Case
-from bnlab.practice.exercises.tasks.data import scales
+from bnlab.practice.exercises.tasks.data import eighths, scales
 
 
 def small() -> nn.Module:
@@ -127,3 +127,46 @@ def try_start(attempt: Callable[..., Any], case: Case) -> dict[str, Any]:
         "parameters that are not trained": sum(not after[name].requires_grad for name in names),
         "modules in evaluation mode": sum(not module.training for module in network.modules()),
     }
+
+
+def with_dropout() -> nn.Module:
+    """A dropout behind the norm, which is to go on dropping."""
+    return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5), nn.Linear(3, 1))
+
+
+FREEZING_CASES = (
+    Case("dropout behind the norm", (with_dropout,)),
+    Case("containers within containers", (convolutional,)),
+    Case("names that mislead", (named,)),
+    Case("one norm in two places", (shared,)),
+)
+
+
+def try_freezing(attempt: Callable[..., Any], case: Case) -> dict[str, Any]:
+    """Let it freeze the norms of a network in training mode; then what they make of a batch, and what else changed."""
+    network = case.arguments[0]().train()
+    norms = {name: one for name, one in network.named_modules() if isinstance(one, nn.BatchNorm1d | nn.BatchNorm2d)}
+    for number, norm in enumerate(norms.values()):
+        norm.get_buffer("running_mean").copy_(torch.tensor(eighths(80 + number, norm.num_features)))
+        norm.get_buffer("running_var").copy_(torch.tensor(scales(90 + number, norm.num_features)))
+    others = [one for name, one in network.named_modules() if name not in norms]
+    parameters = list(network.parameters())
+    attempt(network)
+    results: dict[str, Any] = {}
+    for number, name in enumerate(norms):
+        norm = network.get_submodule(name)
+        shape = (5, norm.num_features, 2, 2) if isinstance(norm, nn.BatchNorm2d) else (5, norm.num_features)
+        results[f"output of {name}"] = norm(torch.tensor(eighths(100 + number, *shape)).float() + 2)
+        results[f"running mean of {name} afterwards"] = _held(norm, "running_mean")
+        results[f"running variance of {name} afterwards"] = _held(norm, "running_var")
+    return {
+        **results,
+        "other modules in evaluation mode": sum(not one.training for one in others),
+        "parameters that are not trained": sum(not one.requires_grad for one in parameters),
+    }
+
+
+def _held(norm: nn.Module, name: str) -> Tensor:
+    """A buffer; NaN where there is none any more."""
+    buffer = getattr(norm, name)
+    return torch.tensor(torch.nan) if buffer is None else buffer.clone()
