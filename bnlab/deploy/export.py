@@ -1,6 +1,7 @@
 """A trained network for other runtimes: `torch.export`, ONNX, and how far either is from the original."""
 
 import copy
+import inspect
 import logging
 import tempfile
 import warnings
@@ -52,8 +53,9 @@ def as_torch(model: nn.Module) -> nn.Module:
     result = nn.Sequential(copy.deepcopy(model))  # so that the model itself has a parent
     for layer, places in batch_norm_layers(result).items():
         if type(layer) in NORMS and isinstance(layer, BatchNorm | FrozenBatchNorm):
+            new = _torch_layer(layer)
             for place in places:
-                setattr(place.parent, place.key, _torch_layer(layer))
+                setattr(place.parent, place.key, new)
     return result[0]
 
 
@@ -76,7 +78,7 @@ def to_program(model: nn.Module, example: Example) -> ExportedProgram:
         >>> to_program(model, torch.zeros(1, 3)).module()(torch.zeros(5, 3)).shape
         torch.Size([5, 2])
     """
-    args, shapes = _with_any_batch(arguments(example))
+    args, shapes = _with_any_batch(model, arguments(example))
     plain = as_torch(model).cpu()
     with _exporting():
         return torch.export.export(plain, args, dynamic_shapes=shapes)
@@ -98,7 +100,7 @@ def to_onnx(model: nn.Module, example: Example, path: str | Path) -> None:
         ValueError: the model is in training mode, or torch cannot export it.
     """
     check_extra()
-    args, shapes = _with_any_batch(arguments(example))
+    args, shapes = _with_any_batch(model, arguments(example))
     plain = as_torch(model).cpu()
     with _exporting():
         program: Any = torch.onnx.export(plain, args, dynamic_shapes=shapes, verbose=False)
@@ -177,8 +179,8 @@ def _torch_layer(layer: Any) -> nn.Module:
     return new.to(next(iter(state.values()), torch.zeros(()))).eval()
 
 
-def _with_any_batch(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-    """The arguments on the CPU without gradients, and which axis of each may have any length.
+def _with_any_batch(model: nn.Module, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments on the CPU without gradients, and by their names, which axis of each may have any length.
 
     A batch of one is doubled: of a length of 1 torch.export concludes that it will always be 1.
     """
@@ -193,7 +195,7 @@ def _with_any_batch(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
 
     batch = Dim("batch")
     shapes = pytree.tree_map(lambda leaf: {0: batch} if has_batch(leaf) else None, args)
-    return tuple(pytree.tree_map(prepare, args)), shapes
+    return tuple(pytree.tree_map(prepare, args)), dict(inspect.signature(model.forward).bind(*shapes).arguments)
 
 
 @contextmanager
@@ -205,6 +207,7 @@ def _exporting() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", "# The axis name", UserWarning)  # the same for two inputs, as it should
             yield
     except Exception as error:  # the model's own code runs here, and may raise anything
         raise ValueError(f"expected a model that torch can export, got {in_short(error)}") from error

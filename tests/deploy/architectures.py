@@ -12,7 +12,7 @@ from tests.deploy.networks import ResNet
 
 
 def trained(model, seed=0):
-    """The model in evaluation, with uneven statistics: variances from eps to 10, gammas of both signs."""
+    """The model in evaluation, with uneven statistics: variances from ten times eps to 10, gammas of both signs."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for norm in batch_norm_layers(model):
@@ -20,7 +20,7 @@ def trained(model, seed=0):
                 if tensor is not None:
                     tensor.copy_(torch.randn(tensor.shape, generator=generator) + 0.2)
             if norm.running_var is not None:
-                norm.running_var.copy_(10 ** (6 * torch.rand(norm.running_var.shape, generator=generator) - 5))
+                norm.running_var.copy_(10 ** (5 * torch.rand(norm.running_var.shape, generator=generator) - 4))
     return model.eval()
 
 
@@ -104,10 +104,10 @@ class TwoInputs(nn.Module):
     def __init__(self):
         super().__init__()
         self.left, self.right = nn.Linear(3, 5), nn.Linear(4, 5, bias=False)
-        self.left_norm, self.right_norm = nn.BatchNorm1d(5), layers.BatchNorm1d(5)
+        self.left_norm, self.right_norm = layers.BatchNorm1d(5), nn.BatchNorm1d(5)
 
     def forward(self, a, b, features=False):
-        a, b = self.left_norm(self.left(a)), self.right_norm(x=self.right(b))
+        a, b = self.left_norm(self.left(a)), self.right_norm(input=self.right(b))
         if features:
             return a
         return {"sum": a + b, "parts": (a, [b])}
