@@ -345,6 +345,35 @@ def test_a_folded_network_answers_the_same_and_no_longer_normalises():
     assert _chosen("fold-changes-what").startswith("normalise by the batch")
 
 
+def percent(accuracies):
+    return round(100 * float(np.mean(accuracies)))
+
+
+def test_batches_of_one_class_leave_batch_norm_guessing():
+    study = STUDIES["sorted_batches"].stored()
+    at = study.config.classes.index(1)
+    assert (study.config.batch_size, study.config.dataset) == (20, "digits")
+    medians = [round(100 * np.median(study.test[arm][at])) for arm in ("no_norm", "layer_norm", "batch_norm")]
+    assert medians == [87, 87, 10]
+    assert _chosen("one-class-batches") == "about 10%, a guess"
+
+
+def test_statistics_of_the_batch_mend_contrast_and_brightness_alone():
+    study = STUDIES["served_shift"].stored()
+    shifts = ("contrast", "brightness", "inverted")
+    assert [percent(study.stored[one]) for one in shifts] == [14, 23, 21]
+    assert [percent(study.by_batch[one]) for one in shifts] == [84, 93, 20]
+    assert _chosen("batch-statistics-inverted").startswith("contrast and brightness, not")
+
+
+def test_exact_statistics_mend_half_of_what_is_lost_half_way():
+    study = STUDIES["weight_averaging"].stored()
+    middle = study.config.parts // 2
+    averaged, exact = study.averaged["independent"], study.exact["independent"]
+    assert [percent(one) for one in (exact[0], exact[-1], averaged[middle], exact[middle])] == [97, 97, 41, 78]
+    assert _chosen("half-way-weights") == "about 78%"
+
+
 def test_a_running_mean_in_half_precision_stands_still():
     ends = []
     for dtype in (torch.float16, torch.float32):
