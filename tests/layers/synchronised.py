@@ -68,6 +68,14 @@ def evaluate_alone(x):
     return None if x is None else SyncBatchNorm(3).eval()(x)
 
 
+def train_without_tracking(x):
+    """What a batch leaves in a layer that was told later on to track no more."""
+    layer = SyncBatchNorm(3)
+    layer.track_running_stats = False
+    layer(x)
+    return dict(layer.state_dict())
+
+
 def refuse(options, x):
     """What the layer says, whether its buffers are as before, and whether it then takes a good batch."""
     layer = SyncBatchNorm(3, **options)

@@ -92,6 +92,12 @@ def test_each_option_acts_as_in_one_process(four, options):
     assert_as_one(four, [(5, 3), (4, 0)], (3, 2), options)
 
 
+def test_a_layer_told_later_to_track_no_more_keeps_its_buffers(four):
+    states = four.call(synchronised.train_without_tracking, each=torch.randn(4, 5, 3).unbind())
+    for state in states:
+        assert_close(state, dict(SyncBatchNorm(3).state_dict()))
+
+
 def test_when_every_batch_is_empty_nothing_moves(four):
     assert_as_one(four, [(0, 0, 0, 0)], (3,))
 
