@@ -28,7 +28,8 @@ def convert(
       layer gets the largest number of groups up to 32 that divides its channels and leaves two or more to each; a
       BatchNorm1d gets one, since of an input (n, c) a pair would keep nothing but which of the two is larger.
       `groups=1` is layer norm over all but the batch axis, with a weight and bias per channel.
-    - "sync_batch_norm": `torch.nn.SyncBatchNorm`, whose batch is that of all processes. Before the model is wrapped in
+    - "sync_batch_norm": `torch.nn.SyncBatchNorm`, whose batch is that of all processes; and "bnlab_sync_batch_norm":
+      `bnlab.layers.SyncBatchNorm`, which trains on a CPU, too. Before the model is wrapped in
       DistributedDataParallel; needs no process group in evaluation.
     - "frozen": `bnlab.layers.FrozenBatchNorm*d`: what the layer does in evaluation, for good. Parameters and running
       statistics become constants, in copies, which an optimizer that holds the old parameters cannot move.
@@ -51,7 +52,7 @@ def convert(
         groups: for "group_norm"; must divide the channels of every layer.
         dimension: for "frozen", "bnlab" and "torch": the 1, 2 or 3 of the class that replaces a SyncBatchNorm, which
             takes any input; other layers have their own.
-        process_group: for "sync_batch_norm"; None for all processes.
+        process_group: for the synchronised ones; None for all processes.
 
     Returns:
         The report; `report.model` is the converted model.

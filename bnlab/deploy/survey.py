@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from bnlab.layers.batch_norm import BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from bnlab.layers.frozen import FrozenBatchNorm
 from bnlab.layers.ghost import GhostBatchNorm1d, GhostBatchNorm2d
+from bnlab.layers.sync import SyncBatchNorm
 
 DIMENSIONS: Mapping[type[nn.Module], int | None] = MappingProxyType(  # all that is known to be batch norm and no more
     {
@@ -24,6 +25,7 @@ DIMENSIONS: Mapping[type[nn.Module], int | None] = MappingProxyType(  # all that
         BatchNorm3d: 3,
         GhostBatchNorm1d: 1,
         GhostBatchNorm2d: 2,
+        SyncBatchNorm: None,
     }
 )
 PARAMETERS = ("weight", "bias")

@@ -1,6 +1,7 @@
 """What can take a batch norm layer's place, and how it is made of the layer."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bnlab.deploy.survey import BUFFERS, DIMENSIONS, PARAMETERS, check_replaceable, extras
 from bnlab.layers.batch_norm import BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from bnlab.layers.frozen import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
+from bnlab.layers.sync import SyncBatchNorm
 
 MOST_GROUPS = 32  # Wu & He's default
 TORCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -78,13 +80,13 @@ def _group_norm(layer: Any, options: Options) -> nn.Module:
     return _hand_over(layer, new, PARAMETERS)
 
 
-def _synchronised(layer: Any, options: Options) -> nn.Module:
-    return _batch_norm(nn.SyncBatchNorm, layer, process_group=options.process_group)
+def _synchronised(kind: Callable[..., nn.Module], layer: Any, options: Options) -> nn.Module:
+    return _batch_norm(kind, layer, process_group=options.process_group)
 
 
-def _is_synchronised(layer: Any, options: Options) -> bool:
+def _is_synchronised(kind: type[nn.Module], layer: Any, options: Options) -> bool:
     group = options.process_group
-    return isinstance(layer, nn.SyncBatchNorm) and (group is None or group is layer.process_group)
+    return isinstance(layer, kind) and (group is None or group is layer.process_group)
 
 
 def _torch(layer: Any, options: Options) -> nn.Module:
@@ -136,9 +138,18 @@ def _of_dimension(layer: nn.Module, options: Options, kinds: Collection[type[nn.
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         "group_norm": Target(_group_norm, lambda *_: False, ("groups",)),
-        "sync_batch_norm": Target(_synchronised, _is_synchronised, ("process_group",)),
+        "sync_batch_norm": Target(
+            partial(_synchronised, nn.SyncBatchNorm), partial(_is_synchronised, nn.SyncBatchNorm), ("process_group",)
+        ),
+        "bnlab_sync_batch_norm": Target(
+            partial(_synchronised, SyncBatchNorm), partial(_is_synchronised, SyncBatchNorm), ("process_group",)
+        ),
         "frozen": Target(_frozen, lambda *_: False, ("dimension",)),  # frozen layers are left whatever is asked for
-        "bnlab": Target(_bnlab, lambda layer, _: isinstance(layer, BatchNorm), ("dimension",)),
+        "bnlab": Target(
+            _bnlab,
+            lambda layer, _: isinstance(layer, BatchNorm) and not isinstance(layer, SyncBatchNorm),
+            ("dimension",),
+        ),
         "torch": Target(
             _torch,
             lambda layer, _: isinstance(layer, _BatchNorm) and not isinstance(layer, nn.SyncBatchNorm),

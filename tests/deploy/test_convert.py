@@ -17,7 +17,7 @@ from tests.tolerances import RTOL
 
 EXACT = {"rtol": RTOL[torch.float64], "atol": RTOL[torch.float64]}
 NETWORKS = pytest.mark.parametrize(("network", "data"), [(ResNet, images), (Odd, vectors)], ids=["resnet", "odd"])
-IMPLEMENTATIONS = pytest.mark.parametrize("to", ["bnlab", "torch", "sync_batch_norm"])
+IMPLEMENTATIONS = pytest.mark.parametrize("to", ["bnlab", "torch", "sync_batch_norm", "bnlab_sync_batch_norm"])
 KINDS = pytest.mark.parametrize("to", TARGETS)
 
 
@@ -387,6 +387,28 @@ def test_a_synchronised_layer_gets_another_group_if_one_is_given():
     assert [one.names for one in report.left] == [("2",)]
 
 
+def test_synchronised_layers_of_torch_and_ours_replace_each_other():
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), warmed(nn.SyncBatchNorm(3), torch.randn(4, 3, 2, 2)).eval())
+    x = torch.randn(2, 1, 5, 5)
+    before, parameters = model.eval()(x), list(model.parameters())
+    for to, kind in {
+        "bnlab_sync_batch_norm": layers.SyncBatchNorm,
+        "sync_batch_norm": nn.SyncBatchNorm,
+        "torch": nn.BatchNorm2d,
+        "bnlab": layers.BatchNorm2d,
+    }.items():
+        convert(model, to, **({"dimension": 2} if to == "torch" else {}))
+        assert type(model[1]) is kind
+        assert torch.allclose(model(x), before, atol=1e-6)
+        assert [id(one) for one in model.parameters()] == [id(one) for one in parameters]
+
+
+def test_a_synchronised_layer_of_ours_is_not_left_by_the_target_that_is_not():
+    model = nn.Sequential(layers.SyncBatchNorm(3))
+    convert(model, "bnlab", dimension=1)
+    assert type(model[0]) is layers.BatchNorm1d
+
+
 def test_subclasses_that_are_of_the_kind_asked_for_are_left():
     class Torchs(nn.BatchNorm1d):
         pass
@@ -453,7 +475,7 @@ def test_in_any_tree_every_place_and_no_other_has_its_new_layer(model, to):
         assert twins.setdefault(id(old), new) is new  # shared before, shared after
         if old in norms(old):
             ours, frozen = type(new).__module__.startswith("bnlab"), "Frozen" in type(new).__name__
-            assert (ours, frozen) == (to in {"bnlab", "frozen"}, to == "frozen")
+            assert (ours, frozen) == (to.startswith("bnlab") or to == "frozen", to == "frozen")
             assert isinstance(new, nn.GroupNorm) == (to == "group_norm")
         else:
             assert new is old
