@@ -388,8 +388,8 @@ def test_a_synchronised_layer_gets_another_group_if_one_is_given():
 
 
 def test_synchronised_layers_of_torch_and_ours_replace_each_other():
-    model = nn.Sequential(nn.Conv2d(1, 3, 3), warmed(nn.SyncBatchNorm(3), torch.randn(4, 3, 2, 2)).eval())
-    x = torch.randn(2, 1, 5, 5)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), warmed(nn.SyncBatchNorm(3), torch.randn(4, 3, 2, 2)).eval()).double()
+    x = torch.randn(2, 1, 5, 5, dtype=torch.float64)
     before, parameters = model.eval()(x), list(model.parameters())
     for to, kind in {
         "bnlab_sync_batch_norm": layers.SyncBatchNorm,
@@ -399,7 +399,7 @@ def test_synchronised_layers_of_torch_and_ours_replace_each_other():
     }.items():
         convert(model, to, **({"dimension": 2} if to == "torch" else {}))
         assert type(model[1]) is kind
-        assert torch.allclose(model(x), before, atol=1e-6)
+        assert torch.allclose(model(x), before, atol=1e-12)
         assert [id(one) for one in model.parameters()] == [id(one) for one in parameters]
 
 
