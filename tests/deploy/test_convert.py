@@ -388,7 +388,9 @@ def test_a_synchronised_layer_gets_another_group_if_one_is_given():
 
 
 def test_synchronised_layers_of_torch_and_ours_replace_each_other():
-    model = nn.Sequential(nn.Conv2d(1, 3, 3), warmed(nn.SyncBatchNorm(3), torch.randn(4, 3, 2, 2)).eval()).double()
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3).double(), warmed(nn.SyncBatchNorm(3), torch.randn(4, 3, 2, 2).double()).eval()
+    )
     x = torch.randn(2, 1, 5, 5, dtype=torch.float64)
     before, parameters = model.eval()(x), list(model.parameters())
     for to, kind in {
