@@ -29,7 +29,8 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
     anything raises, nothing has changed at all. A layer that no batch reaches keeps what it had; one that is used
     several times in a pass pools all that it was given. `num_batches_tracked` becomes the number of batches pooled,
     so that a layer with `momentum=None` goes on averaging. Frozen layers keep their constants. In a distributed run
-    each process pools its own batches.
+    each process pools its own batches; synchronised layers talk to each other in the pass, so every process must
+    bring as many.
 
     Args:
         model: holds batch-norm layers with running statistics, those of `torch.nn` or of `bnlab.layers`.
@@ -38,8 +39,8 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
 
     Raises:
         ValueError: no layer of the model keeps running statistics; one is a `SequenceBatchNorm1d`, of whose input only
-            its caller knows what is padding; a batch is of another kind; a batch brings a
-            layer a single value per channel, which has no variance; or no layer was reached, as by an empty loader.
+            its caller knows what is padding; a batch is of another kind; a batch brings a layer a single value per
+            channel, which has no variance; or no layer was reached, as by an empty loader.
 
     Example:
         >>> layer = nn.BatchNorm1d(1)
