@@ -26,7 +26,43 @@ def examine(
     optimizer: torch.optim.Optimizer | None = None,
     train_step: Callable[..., Any] | None = None,
 ) -> Report:
-    """Look for mistakes with batch norm in a network."""
+    """Look for mistakes with batch norm in a network: rules BN001 to BN018, see `bnlab.doctor.RULES`.
+
+    Everything runs on copies: the model's parameters, gradients, buffers, modes and hooks are afterwards as before, and
+    so are the random states of Python, NumPy, torch and the loader, also if the model or the loader raises, which is
+    passed on. (A training pass that raises, for want of targets, say, is reported as not examined.) Of the loader at
+    most 64 batches are read, and about 160 images run in evaluation mode, 32 in a training pass.
+
+    Args:
+        model: any module. One inside DistributedDataParallel, DataParallel or torch.compile is looked at without it.
+        loader: yields batches as in training, or as served if the model is meant for inference: tensors, tuples or
+            lists, or dicts (see `bnlab.deploy.batches.feed`). Without it only what needs no data is examined.
+        purpose: "training", with the modes as they are in the training loop, or "inference".
+        optimizer: the one that trains the model, to be looked at only.
+        train_step: what the training loop does with a batch, `train_step(model, batch)`, for rules BN002 and BN016. It
+            runs on a copy of the model for up to 16 batches, until an optimizer has stepped twice. A `train_step` with
+            a third parameter is handed a copy of `optimizer` whose groups hold the copy's parameters; one that uses its
+            own optimizer moves nothing meanwhile. What else it changes (a scheduler, a list) is its own affair.
+
+    Returns:
+        The findings, errors first. `report.healthy` is whether there is nothing above a note.
+
+    Raises:
+        ValueError: an argument is of the wrong kind, or the model cannot be copied.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8, momentum=0.99))
+        >>> examine(model)
+        Sequential for training: 1 batch-norm layer: 1 error
+        <BLANKLINE>
+        BN005 error  1
+          momentum is 0.99 in 1 of 1 batch-norm layers: the weight of the new batch, so
+          running statistics are those of the last 1.01 batches. The other convention's
+          0.99 is 0.01 here. Evaluation normalises by the noise of one batch.
+          fix: model.1.momentum = 0.01  # then bnlab.deploy.recalibrate(model, loader)
+        not examined: whatever takes a loader: values per channel, stale statistics,
+        dropout, ...
+    """
     if not isinstance(model, nn.Module):
         raise ValueError(f"expected model to be an nn.Module, got {type(model).__name__}")  # noqa: TRY004 - ValueError is for every bad argument
     if purpose not in PURPOSES:
@@ -51,6 +87,9 @@ def _look(observation: Observation, loader: Iterable[Any] | None, train_step: Ca
     batches = run_loader(observation, working_copy(model), loader, MOST_STEPS if train_step else 1)
     if not batches:
         observation.not_examined.append("the loader, which is empty")
+        return
+    if observation.processes > 1 and any(norm.is_synchronised for norm in observation.norms):
+        observation.not_examined.append("a training pass: synchronised layers would wait for the other processes")
         return
     if train_step is not None:
         names = [norm.name for norm in observation.norms]

@@ -41,6 +41,14 @@ class Norm:
         return bool(self.layer.training) and not isinstance(self.layer, FrozenBatchNorm)
 
     @property
+    def is_new(self) -> bool:
+        """Whether its running statistics are as they start, and no batch was counted."""
+        batches = getattr(self.layer, "num_batches_tracked", None)
+        if not self.tracked or not isinstance(batches, Tensor) or batches.any():
+            return False
+        return bool((self.layer.running_mean == 0).all() and (self.layer.running_var == 1).all())
+
+    @property
     def is_frozen(self) -> bool:
         """Whether it is a frozen layer, or in evaluation mode with a scale and shift that ask for no gradient."""
         asks = any(parameter.requires_grad for parameter in self.affine)
@@ -100,6 +108,10 @@ class Observation:
     feeds: dict[str, str] = field(default_factory=dict)
     steps: Steps | None = None
     not_examined: list[str] = field(default_factory=list)
+
+    def froze(self, norm: Norm) -> bool:
+        """Whether somebody froze it: in a model that serves, which is all in evaluation mode, only its class tells."""
+        return isinstance(norm.layer, FrozenBatchNorm) or (self.purpose == "training" and norm.is_frozen)
 
     @property
     def usual_batch(self) -> int:

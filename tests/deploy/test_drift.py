@@ -23,13 +23,15 @@ def skewed_rows(images, channels):
 
 @pytest.mark.parametrize(
     ("draw", "images", "at_most"),
-    [(correlated_maps, 64, 0.0125), (skewed_rows, 160, 0.0125)],
+    [(correlated_maps, 64, 0.0125), (skewed_rows, 256, 0.02)],
     ids=["maps", "skewed"],
 )
 def test_the_false_alarm_rate_is_the_stated_one(draw, images, at_most):
     layer, trials = nn.BatchNorm1d(16, eps=0.0, momentum=0.0), 400
     alarms = sum(_alarms(layer, draw(images, 16)) for _ in range(trials))
-    assert alarms / trials <= at_most  # .3% is stated: one or two of these trials; five are three standard errors more
+    assert (
+        alarms / trials <= at_most
+    )  # .2% and .7% are stated: 1 and 3 of these trials; 5 and 8 are three standard errors more
 
 
 def _alarms(layer, x):
@@ -50,7 +52,7 @@ def test_an_alarm_that_counted_positions_would_cry_wolf():
 
 
 def test_the_noise_of_what_was_stored_is_allowed_for():
-    """Running statistics of a few small batches differ from thousands of images by their own noise: that is no drift."""
+    """Running statistics of small batches differ from thousands of images by their own noise: that is no drift."""
     layer = nn.BatchNorm1d(32)
     for _ in range(100):
         layer(torch.randn(8, 32))

@@ -74,7 +74,7 @@ def _exploding(norm: Norm, observation: Observation) -> Iterator[_Case]:
     scale, var = _scale(norm).abs(), _variance(norm, observation)
     median = scale.median().item()
     too_large = scale > min(LARGEST_SCALE, max(OUTLYING_SCALE * median, 1.0))
-    wild = too_large | (var > LARGEST_VAR)
+    wild = too_large | ((var > LARGEST_VAR) & var.isfinite())  # the rest is BN017's
     if wild.any():
         worst = int(scale.argmax()) if too_large.any() else int(var.argmax())
         text = (
@@ -93,7 +93,7 @@ def _scale(norm: Norm) -> Tensor:
 def _variance(norm: Norm, observation: Observation) -> Tensor:
     """One value a channel: measured if the layer was seen, else as stored, else (a norm for each time step, say) 1."""
     seen = observation.seen.get(norm.name)
-    if seen is not None and seen.images > 1:
+    if seen is not None and seen.images > 1 and not norm.is_new:  # whose evaluation mode means nothing yet
         return seen.var
     stored = norm.layer.running_var
     plain = norm.tracked and stored.ndim == 1

@@ -1,6 +1,8 @@
 """Rules about running statistics: whether they were ever updated, fit the data, and are numbers at all."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.report import Finding
 
 RATE = 0.003  # false alarms of one layer, where nothing but chance is at work
+YOUNG = 0.05  # the share of its starting value in a running average
 FAR = 0.5  # standard deviations by which a channel's mean, or the logarithm of its standard deviation, is off
 
 
@@ -24,9 +27,10 @@ def stale_statistics(observation: Observation) -> Iterator[Finding]:
     .3% a layer, by the spread of the images' means (see `bnlab.deploy.per_image`, where the false-alarm rate is
     measured). Half a standard deviation is far from what a trained network shows whose learning rate was lowered at the
     end, and near what costs accuracy. A warning at the first such layer in the order of the pass: those behind it meet
-    what it makes of its own error. Silent where the layer is frozen.
+    what it makes of its own error. Silent where the layer is frozen. In training an average that is still young, and
+    so in part its starting value, may also fit once that part is taken out: it will forget it by itself.
     """
-    never = [norm for norm in observation.norms if _never_updated(norm)]
+    never = [norm for norm in observation.norms if norm.is_new]
     if never and (observation.purpose == "inference" or len(never) < len(observation.norms)):
         yield Finding(
             "BN004",
@@ -38,9 +42,9 @@ def stale_statistics(observation: Observation) -> Iterator[Finding]:
             tuple(norm.name for norm in never[1:]),
         )
     stale = []
-    by_name = {norm.name: norm for norm in observation.norms if norm not in never and not norm.is_frozen}
+    by_name = {norm.name: norm for norm in observation.norms if norm not in never and not observation.froze(norm)}
     for name, seen in observation.seen.items():
-        text = _staleness(by_name[name], seen, observation.usual_batch) if _has_statistics(by_name.get(name)) else None
+        text = _staleness(by_name[name], seen, observation) if _has_statistics(by_name.get(name)) else None
         if text:
             stale.append((name, text))
     if stale:
@@ -62,23 +66,31 @@ def _has_statistics(norm: Norm | None) -> bool:
     return bool((norm.layer.running_mean.isfinite() & norm.layer.running_var.isfinite()).all())
 
 
-def _never_updated(norm: Norm) -> bool:
-    tracked = getattr(norm.layer, "num_batches_tracked", None)
-    if not norm.tracked or not isinstance(tracked, Tensor):
-        return False
-    start = bool((norm.layer.running_mean == 0).all()) and bool((norm.layer.running_var == 1).all())
-    return start and not tracked.any()
-
-
-def _staleness(norm: Norm, seen: PerImage, training_batch: int) -> str | None:
+def _staleness(norm: Norm, seen: PerImage, observation: Observation) -> str | None:
     """What is wrong, in words; None if nothing is."""
-    off = distance(norm.layer, seen, training_batch)
-    far = off.beyond(beyond_chance(seen.images, 2 * len(off.shift), RATE), FAR)
-    if not far.any():
+    off = distance(norm.layer, seen, observation.usual_batch)
+    critical = beyond_chance(seen.images, 2 * len(off.shift), RATE)
+    far = off.beyond(critical, FAR)
+    grown = _without_start(norm.layer) if observation.purpose == "training" else None
+    if not far.any() or (grown and not distance(grown, seen, observation.usual_batch).beyond(critical, FAR).any()):
         return None
     worst = int(torch.where(far, off.shift.abs().maximum(off.widening.abs()), 0).argmax())
     return (
         f"{int(far.sum())} of {len(far)} channels are far from what {seen.images} images give: channel {worst} is off "
         f"by {off.shift[worst]:.1f} standard deviations in its mean, and spreads {off.widening[worst].exp():.2g} "
         "times as wide."
+    )
+
+
+def _without_start(layer: Any) -> SimpleNamespace | None:
+    """The statistics of a young average without the mean 0 and variance 1 from which it started; None if it is old."""
+    batches, momentum = getattr(layer, "num_batches_tracked", None), getattr(layer, "momentum", None)
+    if not isinstance(batches, Tensor) or not momentum:  # the plain average forgets its start at once
+        return None
+    start = (1 - momentum) ** int(batches)
+    if not YOUNG < start < 1:
+        return None
+    mean, var = layer.running_mean / (1 - start), ((layer.running_var - start) / (1 - start)).clamp(min=0)
+    return SimpleNamespace(
+        running_mean=mean, running_var=var, eps=layer.eps, momentum=None, num_batches_tracked=batches
     )

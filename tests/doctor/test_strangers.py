@@ -1,0 +1,35 @@
+"""Twenty networks by somebody who has read neither the rules nor the doctor: ten with a fault, ten without."""
+
+import pytest
+
+from bnlab.doctor import examine
+from bnlab.doctor.report import SEVERITIES
+from tests.doctor.strangers import faults, healthy
+
+FOUND_AS = {  # the rule that says what the author of the fault wanted said
+    "whole_model_in_bfloat16": "BN011",
+    "checkpointed_stages_count_twice": "BN014",
+    "pooled_branch_on_two_volumes": "BN001",
+    "frozen_weights_moving_statistics": "BN007",
+    "averaged_weights_without_buffers": "BN004",
+    "optimizer_made_before_the_exchange": "BN007",
+    "padding_in_the_statistics": "BN018",
+    "copied_line_calls_the_first_norm_again": "BN010",
+    "clipped_critic": "BN009",
+    "folded_and_kept": "BN004",
+}
+
+
+@pytest.mark.parametrize("name", faults.EXPECTED)
+def test_a_strangers_fault_is_found(name):
+    expected = faults.EXPECTED[name]
+    report = examine(**getattr(faults, name)())
+    [finding, *_] = [finding for finding in report.findings if finding.id == FOUND_AS[name]]
+    assert {finding.module, *finding.also} & set(expected.modules), report
+    assert SEVERITIES.index(finding.severity) <= SEVERITIES.index(expected.severity), report
+
+
+@pytest.mark.parametrize("network", healthy.HEALTHY, ids=lambda network: network.__name__)
+def test_a_strangers_healthy_network_is_healthy(network):
+    report = examine(**network())
+    assert report.healthy, report
