@@ -12,6 +12,8 @@ from bnlab.figures.epsilon import epsilon_placement
 from bnlab.figures.gradients import backward_graph, finite_difference_errors, gradient_on_the_circle
 from bnlab.figures.leak import edited_future, loss_by_mode
 from bnlab.figures.learning_rates import learning_rate_sweep
+from bnlab.figures.mistakes import accuracy_by_classes, answers_by_company
+from bnlab.figures.production import accuracy_along_path, accuracy_by_shift
 from bnlab.figures.rate_by_group import rate_by_group
 from bnlab.figures.regularisation import effective_rates, noise_by_ghost_size, regularisers_compared
 from bnlab.figures.residual import accuracy_by_depth, branch_by_block
@@ -21,11 +23,15 @@ from bnlab.figures.signals import signals_by_layer
 from bnlab.figures.starts import accuracy_by_scale
 
 __all__ = [
+    "accuracy_along_path",
+    "accuracy_by_classes",
     "accuracy_by_depth",
     "accuracy_by_rate_and_place",
     "accuracy_by_scale",
+    "accuracy_by_shift",
     "accuracy_by_step",
     "accuracy_without_channels",
+    "answers_by_company",
     "averaged_blocks",
     "backward_graph",
     "before_and_after",
