@@ -24,7 +24,9 @@ CHAPTERS = (  # the notebooks' stems, in the order in which they are read
     "07_benefits_robust",
     "08_use_cases_cnn",
     "09_use_cases_rnn",
+    "10_mistakes",
     "11_alternatives",
+    "14_production",
 )
 MOST_WORDS = {"short": 85, "two_minutes": 340}  # what is said in 30 seconds and in two minutes, at 170 words a minute
 WIDEST_LINE = 76  # of what is written on the whiteboard: a terminal's 80 columns, less an indent
