@@ -49,55 +49,57 @@ DROPOUT = nn.modules.dropout._DropoutNd  # noqa: SLF001 - what torch's dropout l
 class Prober:
     """Runs the pass; see `probe`."""
 
-    def __init__(self, model: nn.Module, norms: Collection[str]) -> None:
-        self.model, self.norms, self.found = model, norms, Probe()
+    def __init__(self, model: nn.Module, norms: Collection[str], batch: Any) -> None:
+        self.model, self.norms, self.batch, self.found = model, norms, batch, Probe()
         self.outputs: list[tuple[int, int, str, Tensor]] = []  # held, so that no memory is used twice
         self.sums: dict[str, float] = {}
         self.scales: dict[str, Tensor] = {}
         self.last_random = ""
         self.on_the_way_back = False
 
-    def run(self, batch: Any) -> Probe:
-        """The quiet pass, then the noisy one with its gradient."""
-        self.batch = batch
-        modes = {module: module.training for module in self.model.modules()}
-        for name, module in self.model.named_modules():
-            module.training = modes[module] and name in self.norms
-        self._pass(batch, self._see_quiet)
-        for module, mode in modes.items():
-            module.training = mode
-        batch = mapped(batch, lambda x: x.detach().clone().requires_grad_(x.is_floating_point()))
-        with torch.enable_grad():
-            output = self._pass(batch, self._see)
-            leaves = [y for y in tensors_in(output) if y.requires_grad and y.is_floating_point()]
+    def run(self) -> Probe:
+        """The quiet pass, then the noisy one and its way back."""
+        self._quiet_pass()
+        output = self._noisy_pass()
+        leaves = [y for y in tensors_in(output) if y.requires_grad and y.is_floating_point()]
+        if leaves:
             # An uneven gradient: that of a plain sum is cancelled by batch norm for every layer, not for biases only.
-            loss = sum(((y * torch.randn_like(y)).sum() for y in leaves), torch.zeros(()))
             self.on_the_way_back = True
-            if leaves:
-                loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(leaves, [torch.randn_like(y) for y in leaves])
         for name, total in self.sums.items():
             bias = self.model.get_submodule(name).bias
             if isinstance(bias, Tensor) and bias.grad is not None and total > 0:
                 self.found.cancelled[name] = bias.grad.abs().max().item() / total
         return self.found
 
-    def _pass(self, batch: Any, see: Any) -> Any:
+    def _quiet_pass(self) -> None:
+        modes = {module: module.training for module in self.model.modules()}
         hooks = []
         for name, module in self.model.named_modules():
+            module.training = modes[module] and name in self.norms
             if name in self.norms:
-                hooks.append(module.register_forward_pre_hook(partial(see, name), with_kwargs=True))
-            elif see == self._see and isinstance(getattr(module, "bias", None), Tensor):
-                hooks.append(module.register_forward_hook(partial(self._made, name)))
-            elif see == self._see and isinstance(module, DROPOUT) and module.p > 0:
-                hooks.append(module.register_forward_hook(partial(self._dropped, name)))
-        if see == self._see:
-            self.hooks = hooks  # they must see the way back, too; the copy is thrown away with them
-            return feed(self.model, batch)
+                hooks.append(module.register_forward_pre_hook(partial(self._see_quiet, name), with_kwargs=True))
         with torch.no_grad():
-            feed(self.model, batch)
+            feed(self.model, self.batch)
         for hook in hooks:
             hook.remove()
-        return None
+        for module, mode in modes.items():
+            module.training = mode
+
+    def _noisy_pass(self) -> Any:
+        """The hooks stay, to see the way back, too: the copy is thrown away with them."""
+        for name, module in self.model.named_modules():
+            if name in self.norms:
+                module.register_forward_pre_hook(partial(self._see, name), with_kwargs=True)
+            elif isinstance(getattr(module, "bias", None), Tensor):
+                module.register_forward_hook(partial(self._made, name))
+            elif isinstance(module, DROPOUT) and module.p > 0:
+                module.register_forward_hook(partial(self._dropped, name))
+        with torch.enable_grad():
+            # A checkpoint of the older kind runs again only where its input asks for a gradient.
+            return feed(
+                self.model, mapped(self.batch, lambda x: x.detach().clone().requires_grad_(x.is_floating_point()))
+            )
 
     def _see_quiet(self, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
         moments = image_moments(layer, args, kwargs)
@@ -159,4 +161,4 @@ def probe(model: nn.Module, norms: Collection[str], batch: Any) -> Probe:
         >>> found.feeds, found.cancelled["0"] < 1e-5
         ({'1': '0'}, True)
     """
-    return Prober(model, norms).run(batch)
+    return Prober(model, norms, batch).run()

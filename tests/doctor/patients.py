@@ -1,7 +1,5 @@
 """For each rule a network with exactly that fault and its healthy twin, as the arguments of an examination."""
 
-from copy import deepcopy
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -63,6 +61,22 @@ def bn002_in_the_step(*, fault):
 
 def bn003(*, fault):
     return examined(perceptron(bias=fault), rows())
+
+
+class SecondUse(nn.Module):
+    """A layer whose output goes into batch norm and, with a skip, past it."""
+
+    def __init__(self, *, skip):
+        super().__init__()
+        self.linear, self.norm, self.head, self.skip = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 1), skip
+
+    def forward(self, x):
+        x = self.linear(x)
+        return self.head(self.norm(x) + (x if self.skip else 0))
+
+
+def bn003_second_use(*, fault):
+    return examined(SecondUse(skip=not fault), rows())
 
 
 def bn003_frozen(*, fault):
@@ -265,8 +279,3 @@ def trained(model, loader, *, epochs=4, lr=0.05, loss=functional.cross_entropy):
             optimizer.step()
             schedule.step()
     return model
-
-
-def copied(arguments):
-    """Arguments whose model is a copy."""
-    return arguments | {"model": deepcopy(arguments["model"])}

@@ -12,6 +12,7 @@ SEVERITY = {  # at which the fault is found
     "bn002_while_training": "warning",
     "bn002_in_the_step": "warning",
     "bn003": "note",
+    "bn003_second_use": "note",
     "bn003_frozen": "note",
     "bn004": "error",
     "bn004_stale": "warning",
