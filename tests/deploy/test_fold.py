@@ -225,6 +225,10 @@ LEFT = {
         lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3)),
         r"it follows 1 \(torch.nn.ReLU\), which is no convolution or linear layer$",
     ),
+    "before_no_padding": (
+        lambda: nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3)),
+        "it follows the input, which is no convolution or linear layer$",
+    ),
     "before_padding": (
         lambda: nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3, padding=1)),
         "nor can 1 after it take it in, whose padding it does not reach",
@@ -289,7 +293,7 @@ class DataDependent(nn.Module):
 class LooksAtItsNorm(nn.Module):
     def __init__(self, attribute=None):
         super().__init__()
-        self.conv, self.norm, self.attribute = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), attribute
+        self.conv, self.norm, self.attribute = nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3), attribute
 
     def forward(self, x):
         y = self.norm(self.conv(x))
@@ -307,6 +311,7 @@ def ruined():
 REFUSED = {
     "no_module": (lambda: torch.relu, "expected model to be an nn.Module, got builtin_function_or_method"),
     "data_dependent": (DataDependent, "whose forward pass torch.fx can follow, got TraceError: symbolically traced"),
+    # Of the example's zeros it makes zeros, with the norm and without: only the noise shows it.
     "looks_at_its_norm": (LooksAtItsNorm, "outputs that agree to 1e-09 of the largest once folded, got "),
     "reads_a_setting": (lambda: LooksAtItsNorm("eps"), "runs on the example, before and after, .* got AttributeError"),
     "nan": (ruined, "once folded, got nan: they hold NaN"),
