@@ -35,9 +35,21 @@ IGNORED = {
         "model = cnn(1, 10, depth=4, width=8, norm=BatchNorm2d, generator=torch.Generator().manual_seed(0))",
         "image, label, likeness = data.test.x[:1], data.test.y[0], {}",
     ],
+    "10_mistakes": [
+        "trained, brighter = network.requires_grad_(requires_grad=False), 0.3 * (data.train.x.max() - data.train.x.min())",
+        'reports["Fine-tuning with moving statistics"] = examine(moving.train())',
+        "class Separately(nn.Module):",
+        'reports["One norm, two domains"] = examine(Separately(network()), pairs[:1056].split(32))',
+    ],
     "11_alternatives": [
         'data, accuracy, settings = digits(), {}, {"seed": 0, "batch_size": 32, "optimiser": SGD(momentum=0.9)}',
         "choices = {",
+    ],
+    "14_production": [
+        "data, ledger, slow = digits(), claims.ledger(), lambda channels: nn.BatchNorm2d(channels, momentum=0.01)",
+        'versions, shares = {"as trained": network, "folded": folded}, {}',
+        "norms = [name for name, layer in network.named_modules() if isinstance(layer, nn.BatchNorm2d)]",
+        "off = {}",
     ],
 }
 

@@ -25,7 +25,6 @@
 
 # %%
 from copy import deepcopy
-from itertools import product
 
 import numpy as np
 import torch
@@ -34,7 +33,6 @@ from torch.func import functional_call, grad, vmap
 from torch.utils.benchmark import Timer
 
 from bnlab import deploy, figures, layers
-from bnlab.deploy.per_image import watching
 from bnlab.experiments import claims, studies
 from bnlab.experiments.data import digits
 from bnlab.experiments.models import cnn
@@ -42,18 +40,23 @@ from bnlab.experiments.optimisers import SGD, cosine
 from bnlab.experiments.studies.served_shift import shifted
 from bnlab.experiments.training import Ensemble, train
 from bnlab.notebook import setup, takeaway
-from bnlab.practice import check, predict, reveal
+from bnlab.practice import ask, check, predict, recall, reveal
 from bnlab.reference.variance import Moments, merge
+
+setup()
+
+# %%
+recall("14")
 
 # %% [markdown]
 # ## From checkpoint to serving
 #
-# A small CNN with torch's batch norm has been trained on digits, by somebody who copied a momentum from Keras (0.99
-# there, 0.01 here). What lies in its checkpoint? For each norm five entries, of which an optimiser knows two. Whoever
-# saves, averages or sends "the parameters" alone loses the other three.
+# A small CNN with torch's batch norm has been trained on digits, by somebody who took over Keras's momentum: 0.99
+# there, 0.01 here, and slow for 150 steps (chapter [05](05_mechanism_inference.ipynb)). What lies in its checkpoint?
+# For each norm five entries, of which the optimiser knows two. Whoever saves, averages or sends "the parameters" alone
+# loses the statistics.
 
 # %% tags=["nbval-ignore-output"]
-setup()
 data, ledger, slow = digits(), claims.ledger(), lambda channels: nn.BatchNorm2d(channels, momentum=0.01)
 network = cnn(1, 10, depth=3, width=16, norm=slow, generator=torch.Generator().manual_seed(0))
 print("of one norm:", [name for name in network.state_dict() if name.startswith("1.")])
@@ -69,9 +72,9 @@ takeaway("Recalibrate before you judge a checkpoint: weights may be better than 
 # %% [markdown]
 # ### Fold
 #
-# In evaluation batch norm multiplies a channel by $\gamma/\sqrt{\sigma^2+\epsilon}$ and shifts it (chapter
-# [05](05_mechanism_inference.ipynb)), with the running mean $\mu$ and variance $\sigma^2$. The convolution before it
-# can do both itself, with
+# In evaluation batch norm multiplies a channel by $\gamma/\sqrt{\sigma^2+\epsilon}$ and shifts it, with the running
+# mean $\mu$ and variance $\sigma^2$. The convolution before it, with weights $w$ and bias $b$, can do both itself, as
+# one with
 #
 # $$w'=\frac{\gamma}{\sqrt{\sigma^2+\epsilon}}\,w,\qquad b'=\frac{\gamma}{\sqrt{\sigma^2+\epsilon}}\,(b-\mu)+\beta .$$
 #
@@ -84,11 +87,10 @@ predict("fold-changes-what")
 # %%
 w, b, gamma, beta, mean, var, eps = 6.0, 5.0, 3.0, 2.0, 1.0, 4.0, 0.0
 scale = gamma / np.sqrt(var + eps)
+new_w, new_b = scale * w, scale * (b - mean) + beta
 for x in (0.0, 2.0):
     normed = gamma * (w * x + b - mean) / np.sqrt(var + eps) + beta
-    print(
-        f"x = {x:g}: convolution, then norm {normed:g}; one convolution {scale * w * x + scale * (b - mean) + beta:g}"
-    )
+    print(f"x = {x:g}: convolution, then norm {normed:g}; one convolution {new_w * x + new_b:g}")
 folding = deploy.fold(network, data.test.x[:1])
 folded, norm = folding.model, network[1]
 by_hand = (norm.weight / torch.sqrt(norm.running_var + norm.eps))[:, None, None, None] * network[0].weight
@@ -188,13 +190,14 @@ for name in ("batch-statistics-contrast", "batch-statistics-inverted", "batch-st
     print(ledger[name].summary)
 gains = {shift: 100 * (served.by_batch[shift] - served.stored[shift]).mean() for shift in served.stored}
 takeaway(
-    "Statistics of a mixed batch mend shifts that move means and scales, hardly cost on clean data here, and do "
-    "nothing for an inversion. Where batches are sorted, they ruin the network.",
+    "Statistics of a mixed batch mend most of what moves means and scales, part of a blur or noise, and no inversion; "
+    "on clean data they cost under two points here. Those of sorted batches ruin the network.",
     ledger["batch-statistics-contrast"].verdict == "supported"
     and min(gains["contrast"], gains["brightness"]) > 60
     and all(15 < gains[shift] < 60 for shift in ("blur", "noise"))
     and ledger["batch-statistics-cost-clean"].interval[1] < 2
     and ledger["batch-statistics-inverted"].interval[1] < 5
+    and served.by_batch["inverted"].max() < 0.3
     and served.by_class["clean"].max() < 0.3,
 )
 reveal("batch-statistics-inverted")
@@ -225,15 +228,15 @@ print("alarm on images as in training:", same.alarm, "- on dim ones:", changed.a
 assert changed.alarm > same.alarm
 
 # %% [markdown]
-# How far off is too far? Say a channel's mean over a window of $N$ images is off by $d$. If its $NHW$ values were
-# independent, the standard error would be $\sigma/\sqrt{NHW}$. They are not (chapter 11). The images are. So take each
-# image's mean, and let *their* spread $s$ give the standard error, $s/\sqrt N$. To see which is honest, draw healthy
-# windows: 1,000 times 100 of the very images whose statistics are stored, and count the alarms at 3 standard errors, of
-# which chance should give about 0.3%.
+# How far off is too far? Say a channel's mean over a window of $N$ images is off by $d$. Were its $NHW$ values
+# independent, the standard error would be $\sigma/\sqrt{NHW}$. They are not (chapter [11](11_alternatives.ipynb)), but
+# images are. So take each image's mean, and let *their* spread $s$ give the standard error, $s/\sqrt N$. To see which
+# is honest, draw healthy windows: 1,000 times 100 training images, compared with the mean of all of them. Beyond 3
+# standard errors chance should give about 0.3% alarms.
 
 # %% tags=["nbval-ignore-output"]
 norms = [name for name, layer in network.named_modules() if isinstance(layer, nn.BatchNorm2d)]
-with torch.no_grad(), watching(network, norms) as watch:
+with torch.no_grad(), deploy.per_image.watching(network, norms) as watch:
     network(data.train.x)
 rng, alarms = np.random.default_rng(14), []
 for name, seen in watch.result().items():
@@ -256,17 +259,16 @@ takeaway(
 # alike, the alarm cries wolf so often that somebody will switch it off. Behind the first, where they hardly correlate
 # or even offset each other, it is about right or too deaf. Counted by image it is right everywhere.
 #
-# %% [markdown]
 # `drift` counts by image, shares a rate of 0.3% a layer among the layer's channels, and ignores what is smaller than a
 # tenth of a standard deviation: with enough images everything is significant. The window must be a fair sample, too: an
 # hour in which everybody sends sevens is an alarm, and perhaps rightly.
 #
 # ## Averaging weights
 #
-# Averages of weights, of late steps or of several runs, often generalise well (SWA, EMA). But an average is a network
-# that never ran, so nobody has its statistics. How much does that matter? Two MLPs for each of ten seeds, and the
-# straight line between their weights: from two starts, and as a fork of one network, each branch trained for 150 steps
-# on an order of its own.
+# Averages of weights, over the late steps of a run or over several runs, are reported to generalise better (SWA, EMA).
+# But an average is a network that never ran, so nobody has its statistics. How much does that matter? Two MLPs for each
+# of ten seeds, and the straight line between their weights: from two starts, and as a fork of one network, each branch
+# trained for 150 steps on an order of its own.
 
 # %%
 predict("half-way-weights")
@@ -278,7 +280,9 @@ for kind in ("independent", "forked"):
     ends = 100 * path.exact[kind][[0, -1]].mean()
     averaged, exact = (100 * way[kind][middle].mean() for way in (path.averaged, path.exact))
     print(f"{kind:11}: ends {ends:.0f}%, half-way with averaged statistics {averaged:.0f}%, taken anew {exact:.0f}%")
-figures.accuracy_along_path(path, title="New statistics win back over half of what is lost between two networks")
+figures.accuracy_along_path(
+    path, title="New statistics win back over half of what is lost half-way between two networks"
+)
 
 # %% [markdown]
 # Left, two starts: half-way most of the loss was the statistics', and the rest is the weights', since unit 7 of the one
@@ -322,8 +326,7 @@ count, mean, m2 = merge(*(Moments(part.size, part.mean(), part.size * part.var()
 joined, averaged = np.concatenate(parts), np.mean([part.var() for part in parts])
 print(f"merged: mean {mean:g}, variance {m2 / count:.3f}; average of the two variances {averaged:g}")
 takeaway(
-    "Count, mean and M2 of each part give mean and variance of the whole; an average of variances misses how far the "
-    "means lie apart.",
+    "Counts, means and M2s of the parts give those of the whole. An average of variances misses how the means differ.",
     np.allclose([mean, m2 / count], [joined.mean(), joined.var()]) and averaged < joined.var() / 2,
 )
 
@@ -334,8 +337,9 @@ takeaway(
 # `torchrun --nproc-per-node 2 -m bnlab.experiments.distributed`
 #
 # It trains digits with two images a process, by batch norm and by `SyncBatchNorm`, and prints accuracy and time of a
-# step. Do without if each device has enough images (then ordinary batch norm is as good, and faster), if some process
-# may skip a layer (the others wait for it), and in evaluation, where nothing is sent.
+# step; `deploy.convert(model, to="sync_batch_norm")` changes a network of yours. Peng et al. use it for detection,
+# where few images fit a device. Do without if each device has enough images (then ordinary batch norm is as good, and
+# faster), if some process may skip a layer (the others wait for it), and in evaluation, where nothing is sent.
 #
 # ## Half precision and eight bits
 #
@@ -355,7 +359,7 @@ for dtype in (torch.float32, torch.float16, torch.bfloat16):
     stalled[dtype] = layer.running_mean.item(), 100 - step / 2 / 0.01
     print(f"{str(dtype)[6:]:8}: steps of {step:.2g}, after 3,000 batches of mean 100 it is {stalled[dtype][0]:.2f}")
 takeaway(
-    "In half precision a running statistic stops short of its goal, by half a step of the format over momentum: keep "
+    "In half precision a running statistic stops short of its goal, here by half a step over momentum: keep "
     "running statistics in float32.",
     all(np.isclose(found, predicted, atol=0.01) for found, predicted in stalled.values()),
 )
@@ -376,8 +380,8 @@ for name, top in {"one scale": abs(weight).max(), "one a channel": abs(weight).m
 
 # %% tags=["nbval-ignore-output"]
 off = {}
-for (name, model), bits, kind in product(versions.items(), (8, 4), ("layer", "channel")):
-    rounded = deepcopy(model)
+for name, bits, kind in [(n, b, k) for n in versions for b in (8, 4) for k in ("layer", "channel")]:
+    rounded = deepcopy(versions[name])
     for conv in (rounded[0], rounded[3], rounded[6]):
         weight = conv.weight.detach().flatten(1)
         scale = weight.abs().amax(1 if kind == "channel" else (0, 1), keepdim=True) / (2 ** (bits - 1) - 1)
@@ -561,3 +565,6 @@ check("quantise_filters", my_quantise_filters)
 # > norm's input against its stored statistics, with chance reckoned from images, since positions are not independent.
 # > When inputs shift in mean or scale I can re-estimate statistics without labels, from mixed data only. And I keep
 # > running statistics in float32, and batch norm out of private training."
+
+# %%
+ask("fold-into-convolution", "checkpoint-to-serving", "served-data-shift", "monitor-the-norms", "per-example-gradients")
