@@ -1,4 +1,5 @@
 import html
+import re
 
 import numpy as np
 import pytest
@@ -349,19 +350,25 @@ def percent(accuracies):
     return round(100 * float(np.mean(accuracies)))
 
 
+def percents_of(id_):
+    """Those that the question gives, in order."""
+    return [int(found) for found in re.findall(r"(\d+)%", package_predictions()[id_].question)]
+
+
 def test_batches_of_one_class_leave_batch_norm_guessing():
     study = STUDIES["sorted_batches"].stored()
     at = study.config.classes.index(1)
     assert (study.config.batch_size, study.config.dataset) == (20, "digits")
     medians = [round(100 * np.median(study.test[arm][at])) for arm in ("no_norm", "layer_norm", "batch_norm")]
     assert medians == [87, 87, 10]
+    assert percents_of("one-class-batches") == [87]
     assert _chosen("one-class-batches") == "about 10%, a guess"
 
 
 def test_statistics_of_the_batch_mend_contrast_and_brightness_alone():
     study = STUDIES["served_shift"].stored()
     shifts = ("contrast", "brightness", "inverted")
-    assert [percent(study.stored[one]) for one in shifts] == [14, 23, 21]
+    assert [percent(study.stored[one]) for one in shifts] == percents_of("batch-statistics-inverted")
     assert [percent(study.by_batch[one]) for one in shifts] == [83, 93, 20]
     assert _chosen("batch-statistics-inverted").startswith("contrast and brightness, not")
 
@@ -371,6 +378,7 @@ def test_exact_statistics_mend_half_of_what_is_lost_half_way():
     middle = study.config.parts // 2
     averaged, exact = study.averaged["independent"], study.exact["independent"]
     assert [percent(one) for one in (exact[0], exact[-1], averaged[middle], exact[middle])] == [97, 97, 41, 78]
+    assert percents_of("half-way-weights") == [97, 41]
     assert _chosen("half-way-weights") == "about 78%"
 
 

@@ -48,6 +48,12 @@ OF_THE_CLINIC = {
         "constant scale and shift, and its gamma and beta can go on learning; so can everything else.",
         FREEZING,
     ),
+    "nothing-frozen": Misconception(
+        "The norms work as before: the batch normalises, and the running statistics move. Buffers have no gradient to "
+        "be switched off, momentum only sets how fast they follow, and a container's `train()` reaches all that it "
+        "holds. Each norm has to be in evaluation mode at the end.",
+        FREEZING,
+    ),
     "batch-still-normalises": Misconception(
         "The stored statistics no longer move, and they are not used either: the layer is still in training mode and "
         "normalises by the batch. So it trains one function and serves another. The mode decides by what is "
@@ -70,8 +76,8 @@ OF_THE_CLINIC = {
         DOMAINS,
     ),
     "half-pooled": Misconception(
-        "One of the two statistics is the domain's own, the other is over all rows. The variance of all rows contains "
-        "the distance between the domains, and the mean of all rows centres neither.",
+        "One of the two statistics is the domain's own, the other is shared. The mean of all rows centres neither "
+        "domain, their variance contains the distance between the two, and a spread averaged over both fits neither.",
         DOMAINS,
     ),
     "statistics-of-one-domain": Misconception(

@@ -38,6 +38,10 @@ OF_SERVING = {
         "belongs into the bias.",
         FOLDING,
     ),
+    "beta-scaled": Misconception(
+        "Beta is multiplied by the scale. The norm adds it last, when everything has been scaled.",
+        FOLDING,
+    ),
     "empty-rank-divides": Misconception(
         "Each rank's variance is computed on the way, by a division by its count. An empty rank has count 0, and 0 / 0 "
         "is NaN, which the sum passes on to every rank, even with weight 0. Add up the sums, and divide once.",
@@ -115,6 +119,15 @@ OF_SERVING = {
     "one-step-too-many": Misconception(
         "The largest weight becomes 2**(bits - 1), 128 with eight bits, which does not fit: they end at 127. "
         "Symmetric quantisation leaves -128 unused.",
+        EIGHT_BITS,
+    ),
+    "bits-ignored": Misconception(
+        "The limit is 127 whatever `bits` says. With fewer bits there are fewer steps: 7 on either side with four.",
+        EIGHT_BITS,
+    ),
+    "range-halved": Misconception(
+        "The step is taken from the range, largest less smallest. Such numbers need a zero point that is stored too. "
+        "Here 0 stays 0, and the range is as wide on either side as the largest weight without its sign.",
         EIGHT_BITS,
     ),
     "sign-needs-a-bit": Misconception(

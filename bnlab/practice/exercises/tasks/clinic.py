@@ -56,6 +56,7 @@ IS_A_NORM = "isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)"
 LOOP = f"for module in pretrained.modules():\n        if {IS_A_NORM}:{NEXT_LINE}{FROZEN}"
 HAT = "(values - values.mean(axis=0)) / np.sqrt(values.var(axis=0) + eps)"
 ROOT_OF_VAR = "np.sqrt(values.var(axis=0) + eps)"
+SQUARES_OF = "((x[domain == {0}] - x[domain == {0}].mean(axis=0)) ** 2).sum(axis=0)"
 SUBTRACTED = "(values - values.mean(axis=0))"
 
 
@@ -142,6 +143,8 @@ TASKS = (
                 FROZEN,
                 f"module.eval(){NEXT_LINE}module.running_mean = module.running_var = None",
             ),
+            mistake("nothing-frozen", FROZEN, "module.running_mean.requires_grad_(False)"),
+            mistake("nothing-frozen", FROZEN, "module.momentum = None"),
             mistake("children-only", "pretrained.modules()", "pretrained.children()"),
             mistake("one-kind-of-norm", "nn.BatchNorm1d | nn.BatchNorm2d)", "nn.BatchNorm1d)"),
             mistake("one-kind-of-norm", "nn.BatchNorm1d | nn.BatchNorm2d)", "nn.BatchNorm2d)"),
@@ -184,6 +187,7 @@ TASKS = (
             mistake("domains-pooled", "values = x[rows]", "values = x", "y[rows] = " + HAT, "y = " + HAT),
             mistake("half-pooled", "values.var(axis=0)", "x.var(axis=0)"),
             mistake("half-pooled", "values.mean(axis=0)", "x.mean(axis=0)"),
+            mistake("half-pooled", "values.var(axis=0)", f"({SQUARES_OF.format(0)} + {SQUARES_OF.format(1)}) / len(x)"),
             mistake(
                 "statistics-of-one-domain",
                 "values.mean(axis=0)",

@@ -61,6 +61,7 @@ FOLDED_BIAS = "(bias - running_mean) * scale + beta"
 MEAN = "(counts[:, None] * means).sum(axis=0) / count"
 M2 = "(m2s + counts[:, None] * (means - mean) ** 2).sum(axis=0)"
 BETWEEN = "counts[:, None] * (means - mean) ** 2"
+MEAN_OF_VARIANCES = "(m2s / counts[:, None]).mean(axis=0) + means.var(axis=0)"
 VARIANCE = "return count, mean, m2 / count"
 ERROR = "of_images.std(axis=0, ddof=1) / np.sqrt(len(x))"
 SCORE = "(of_images.mean(axis=0) - running_mean) / error"
@@ -125,6 +126,8 @@ TASKS = (
             mistake("shift-in-the-weight", FOLDED_WEIGHT, f"{FOLDED_WEIGHT} + beta[:, None, None, None]"),
             mistake("affine-ignored", "gamma /", "1 /"),
             mistake("affine-ignored", " * scale + beta", " * scale"),
+            mistake("affine-swapped", FOLDED_BIAS, "(bias - running_mean) * scale + gamma * beta"),
+            mistake("beta-scaled", FOLDED_BIAS, "(bias - running_mean + beta) * scale"),
             mistake("affine-swapped", "gamma /", "beta /", "* scale + beta", "* scale + gamma"),
         ),
         hints=(
@@ -161,6 +164,10 @@ TASKS = (
                 "means.mean(axis=0)",
                 VARIANCE,
                 "return count, mean, (m2s / np.maximum(counts, 1)[:, None]).mean(axis=0) + means.var(axis=0)",
+            ),
+            *(
+                mistake("unweighted-average", *of_mean, VARIANCE, f"return count, mean, {MEAN_OF_VARIANCES}")
+                for of_mean in ((), (MEAN, "means.mean(axis=0)"))
             ),
             mistake("empty-rank-divides", "m2s +", "counts[:, None] * (m2s / counts[:, None]) +"),
             mistake("unbiased-of-each-rank", "m2s +", "counts[:, None] * (m2s / (counts - 1)[:, None]) +"),
@@ -238,6 +245,11 @@ TASKS = (
                 "np.round(weight / scale[None, :, None, None])",
             ),
             mistake("one-step-too-many", LIMIT, "limit = 2 ** (bits - 1)\n"),
+            mistake("bits-ignored", LIMIT, "limit = 127\n"),
+            mistake("range-halved", LARGEST, "np.ptp(weight, axis=(1, 2, 3)) / 2"),
+            mistake(
+                "range-halved", SCALE, "np.where(largest > 0, np.ptp(weight, axis=(1, 2, 3)) / (2 * limit + 1), 1)"
+            ),
             mistake("sign-needs-a-bit", LIMIT, "limit = 2**bits - 1\n"),
             mistake("cut-not-rounded", QUANTISED, QUANTISED.replace("round", "trunc")),
             mistake("cut-not-rounded", QUANTISED, QUANTISED.replace("round", "floor")),
