@@ -11,6 +11,7 @@ REPAIR = "Jordan et al. 2023, arXiv:2211.08403"
 FOLKLORE = "common belief"
 SERVED = "the same trained networks and images, in random batches of 36, by each batch's statistics or by stored ones."
 PATH = "the same pairs of trained networks, with averaged running statistics or those of the training split."
+ENDS = "the same pairs of trained networks; half-way and at both ends by the statistics of the training split."
 TEST_IMAGES = 360
 
 
@@ -82,7 +83,7 @@ DECLARATIONS = (
         source=FOLKLORE,
         study="weight_averaging",
         chapter=CHAPTER,
-        control=PATH,
+        control=ENDS,
         unit="points",
         margin=0.0,
         measure=lambda result: _half_way_over_ends("independent", result),
@@ -93,7 +94,7 @@ DECLARATIONS = (
         source=IZMAILOV,
         study="weight_averaging",
         chapter=CHAPTER,
-        control=PATH,
+        control=ENDS,
         unit="points",
         margin=1.0,
         measure=lambda result: _half_way_over_ends("forked", result),

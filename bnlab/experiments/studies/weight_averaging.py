@@ -1,8 +1,9 @@
 """The path between the weights of two trained networks, with the statistics averaged too or taken anew.
 
-An average of weights is a network that never ran, so no average of statistics belongs to it: activations of averaged
-weights have a smaller variance than those of either end (Izmailov et al. 2018, arXiv:1803.05407, take them anew; Jordan
-et al. 2023, arXiv:2211.08403, find that this mends much of what two independent networks lose half-way).
+An average of weights is a network that never ran, so no average of statistics belongs to it. Izmailov et al. 2018
+(arXiv:1803.05407) take them anew. Jordan et al. 2023 (arXiv:2211.08403) find that activations of averaged weights vary
+less than those of either end, and that mending this wins back much of what is lost half-way between two networks whose
+units have been matched; here they have not.
 """
 
 from collections.abc import Sequence

@@ -91,3 +91,13 @@ def test_every_change_is_served_in_all_four_ways(result):
     for kind in ("stored", "by_batch", "adapted", "by_class"):
         assert list(getattr(result, kind)) == list(study.SHIFTS)
         assert all(accuracies.shape == (2,) for accuracies in getattr(result, kind).values())
+
+
+def test_stored_statistics_are_those_of_the_training_split_and_adapted_ones_of_the_changed_images(monkeypatch):
+    seen = []
+    monkeypatch.setattr(study, "recalibrated", lambda ensemble, split: seen.append(split) or ensemble)
+    study.run(study.Config(**vars(SMALL) | {"steps": 1}))
+    data = digits()
+    expected = [data.train, *(study.shifted(data.test, name, like=data.train) for name in study.SHIFTS)]
+    assert [len(split.y) for split in seen] == [1077] + 6 * [360]
+    assert all(torch.equal(split.x, other.x) for split, other in zip(seen, expected, strict=True))
