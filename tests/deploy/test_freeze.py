@@ -102,6 +102,7 @@ def test_a_model_that_was_never_asked_for_another_mode_returns_to_its_own():
     model = network().train()
     model[4].eval()
     freeze(model)
+    freeze(model)  # which must not take the mode of the frozen layer for the one to return to
     assert [norm.training for norm in norms(model)] == [False, False]
     unfreeze(model)
     assert [norm.training for norm in norms(model)] == [True, False]
