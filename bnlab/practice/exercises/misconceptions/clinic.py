@@ -7,7 +7,7 @@ FREEZING = "chapter 10, “Fine-tuning with moving statistics”"
 DOMAINS = "chapter 10, “One norm, two domains”"
 
 OF_THE_CLINIC = {
-    "accumulation-in-the-mean": Misconception(
+    "accumulation-counted": Misconception(
         "The accumulated batches are counted among the examples of a mean. Each of them passes through the network by "
         "itself and is normalised by itself, before the next is even loaded. What adds up over them are gradients.",
         ACCUMULATION,
@@ -37,7 +37,7 @@ OF_THE_CLINIC = {
         "process gives it; eight processes pass eight such batches.",
         "chapter 14, “Several machines”",
     ),
-    "parameters-not-statistics": Misconception(
+    "only-parameters-frozen": Misconception(
         "The parameters are frozen, the statistics are not. `requires_grad` keeps the optimiser away; the running mean "
         "and variance are moved by a forward pass in training mode, and the batch still normalises. Here gamma and "
         "beta were to be trained, and the statistics to stay.",
@@ -80,7 +80,7 @@ OF_THE_CLINIC = {
         "domain, their variance contains the distance between the two, and a spread averaged over both fits neither.",
         DOMAINS,
     ),
-    "statistics-of-one-domain": Misconception(
+    "of-the-other-domain": Misconception(
         "A domain is normalised by the statistics of the other. That is what a network does in service when it was "
         "trained on one domain alone; in training each has its own.",
         DOMAINS,

@@ -8,7 +8,7 @@ from bnlab.practice.exercises.tasks.forward import LAST
 
 
 def values_per_mean(norm, shape, groups):
-    """How many means a norm computes for images of shape (n, c, height, width), and how many values share each.
+    """How many means a norm computes for images of shape (n, c, height, width), and how many values share each: a pair.
 
     norm is "batch", "layer", "instance" or "group"; only group norm looks at groups, the number of groups of channels.
     Layer norm takes an image whole: all its channels and positions.

@@ -84,8 +84,8 @@ TASKS = (
             Case("one process, synchronised with itself", (8, 3, 1, True)),
         ),
         mistakes=(
-            mistake("accumulation-in-the-mean", BEHIND_A_MEAN, f"accumulated * ({BEHIND_A_MEAN})"),
-            mistake("accumulation-in-the-mean", BEHIND_A_MEAN, BEHIND_A_STEP),
+            mistake("accumulation-counted", BEHIND_A_MEAN, f"accumulated * ({BEHIND_A_MEAN})"),
+            mistake("accumulation-counted", BEHIND_A_MEAN, BEHIND_A_STEP),
             mistake("never-synchronised", BEHIND_A_MEAN, "batch_size"),
             mistake("always-synchronised", BEHIND_A_MEAN, "batch_size * processes"),
             mistake("always-synchronised", "if synchronised", "if not synchronised"),
@@ -118,10 +118,8 @@ TASKS = (
         returns=("network",),
         cases=FREEZING_CASES,
         mistakes=(
-            mistake("parameters-not-statistics", FROZEN, f"[one.requires_grad_(False) {OF_THE_NORM}]"),
-            mistake(
-                "parameters-not-statistics", LOOP, "[one.requires_grad_(False) for one in pretrained.parameters()]"
-            ),
+            mistake("only-parameters-frozen", FROZEN, f"[one.requires_grad_(False) {OF_THE_NORM}]"),
+            mistake("only-parameters-frozen", LOOP, "[one.requires_grad_(False) for one in pretrained.parameters()]"),
             mistake("gradients-off-too", FROZEN, f"module.eval(){NEXT_LINE}[one.requires_grad_(False) {OF_THE_NORM}]"),
             mistake(
                 "gradients-off-too",
@@ -189,21 +187,21 @@ TASKS = (
             mistake("half-pooled", "values.mean(axis=0)", "x.mean(axis=0)"),
             mistake("half-pooled", "values.var(axis=0)", f"({SQUARES_OF.format(0)} + {SQUARES_OF.format(1)}) / len(x)"),
             mistake(
-                "statistics-of-one-domain",
+                "of-the-other-domain",
                 "values.mean(axis=0)",
                 "x[domain == 0].mean(axis=0)",
                 "values.var(axis=0)",
                 "x[domain == 0].var(axis=0)",
             ),
             mistake(
-                "statistics-of-one-domain",
+                "of-the-other-domain",
                 "values.mean(axis=0)",
                 "x[domain == 1].mean(axis=0)",
                 "values.var(axis=0)",
                 "x[domain == 1].var(axis=0)",
             ),
             mistake(
-                "statistics-of-one-domain",
+                "of-the-other-domain",
                 "values.mean(axis=0)",
                 "x[domain != one].mean(axis=0)",
                 "values.var(axis=0)",

@@ -33,8 +33,8 @@ def moves_the_past(layer, x, t):
     """How far outputs before step t move when inputs from step t on are changed: 0 if the layer is causal.
 
     layer takes and gives arrays of shape (n, length, c), the shape of x. In a copy of x, add 1 to every input of the
-    first sequence from step t on. The result has shape (n,): for each sequence, the largest absolute change of an
-    output before step t.
+    first sequence from step t on, where t is at least 1. The result has shape (n,): for each sequence, the largest
+    absolute change of an output before step t.
     """
     edited = x + 0
     edited[0, t:] += 1
