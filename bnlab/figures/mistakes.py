@@ -17,28 +17,26 @@ ARMS = {  # name, role of the colour
 }
 
 
-def answers_by_company(
-    answers: Mapping[str, Float[np.ndarray, " batches"]], *, truth: float, title: str, width: float = 8.0
-) -> Figure:
+def answers_by_company(answers: Mapping[str, Float[np.ndarray, " batches"]], *, truth: float, title: str) -> Figure:
     """The probability that a network in training mode gives one image's true class, in batch after batch.
 
     Args:
         answers: for each kind of company, the probability in every batch.
         truth: the probability in evaluation mode, whatever the company.
         title: the finding.
-        width: of the figure, in inches.
 
     Returns:
         A row for each kind of company, a dot a batch, and a vertical line at `truth`.
     """
-    figure, axes = new_figure(title=title, height=1.5 + 0.6 * len(answers), width=width)
+    figure, axes = new_figure(title=title, height=1.5 + 0.6 * len(answers))
     ax = axes[0, 0]
     for row, probabilities in enumerate(answers.values()):
         rows = row + np.linspace(-0.3, 0.3, len(probabilities))
         ax.plot(probabilities, rows, "o", color=COLOURS["batch_norm"], alpha=0.5, markersize=4)
     ax.axvline(truth, color=COLOURS["theory"], linestyle="--", label="evaluation mode, any company")
     ax.set_yticks(range(len(answers)), list(answers))
-    ax.set(xlabel="probability of the true class; dots: training mode, one a batch", xlim=(-0.03, 1.03), ylim=(len(answers) - 0.5, -0.5))
+    ax.set(xlim=(-0.03, 1.03), ylim=(len(answers) - 0.5, -0.5))
+    ax.set_xlabel("probability of the true class (dots: training mode, one for each batch)")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     return figure
 
