@@ -59,12 +59,11 @@ def test_the_given_networks_stay_and_the_new_one_shares_nothing_with_them():
     assert result.fc.weight.requires_grad
 
 
-def test_half_precision_is_averaged_in_float64_and_stored_in_half():
-    models = [nn.Linear(1, 1, bias=False, dtype=torch.float16) for _ in range(3)]
-    for model in models:
-        nn.init.constant_(model.weight, 60000.0)  # two of them together are beyond float16
-    assert average(models).weight.item() == models[0].weight.item()
-    assert average(models).weight.dtype == torch.float16
+def test_half_precision_is_averaged_in_float64_and_rounded_once():
+    models = [nn.Linear(30, 30, bias=False, dtype=torch.float16) for _ in range(7)]  # shares of 1/7 are not exact
+    weight = average(models).weight
+    wide = torch.stack([model.weight.double() for model in models])
+    assert torch.equal(weight, wide.mean(0).half())
 
 
 def test_a_tied_parameter_stays_tied():
@@ -97,6 +96,11 @@ def test_a_buffer_that_no_checkpoint_holds_is_averaged_too():
 def test_another_architecture_is_refused(other, got):
     with pytest.raises(ValueError, match=f"expected models of one architecture, got {got}"):
         average([nn.Linear(2, 2), other])
+
+
+def test_what_only_a_later_network_has_is_refused_too():
+    with pytest.raises(ValueError, match=r"got 'bias' of shape None in the first and \(2,\) in model 1"):
+        average([nn.Linear(2, 2, bias=False), nn.Linear(2, 2)])
 
 
 @pytest.mark.parametrize("weights", [[1, -1], [0, 0], [float("nan"), 1], [float("inf"), 1]])
