@@ -82,8 +82,8 @@ takeaway(
 )
 
 # %% [markdown]
-# So the statistics of a channel rest on $m = N \cdot H \cdot W$ values. It is tempting to conclude that a batch of 2
-# with 8x8 maps is as good as a batch of 128 without positions. But the 64 values of one image need not be independent.
+# So the statistics of a channel rest on $m = N \cdot H \cdot W$ values. Is a batch of 2 with 8x8 maps as good as one of
+# 128 without positions? The 64 values of one image need not be independent.
 #
 # Compare two variances: $v$, that of all values of a channel, and $V$, that of the *means* of single images. Were the
 # 64 values independent, $V$ would be $v/64$. So $v/V$ is the number of independent values that one image is worth, its
@@ -91,7 +91,7 @@ takeaway(
 # one. We measure it behind each of the four convolutions of a small network, before training and after:
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def effective_number(maps):
     """v / V of the median channel."""
     each = maps.var((0, 2, 3), correction=0) / maps.mean((2, 3)).var(0, correction=0)
@@ -105,6 +105,7 @@ def convolved(network):
     return [layer(data.train.x) for layer in layers]
 
 
+# %% tags=["nbval-ignore-output"]
 model = cnn(1, 10, depth=4, width=8, norm=BatchNorm2d, generator=torch.Generator().manual_seed(0))
 maps = {"untrained": convolved(model)}
 train(model, data.train, learning_rate=0.3, seed=0, steps=150, batch_size=32)
@@ -125,16 +126,15 @@ takeaway(
 # all over an image or low all over it, which suits a head that reads their average. Training made that; the untrained
 # network has nothing of it. Behind the first convolution it is *more* than 64, before training and after. A part of $v$
 # there is how the positions differ in all images alike (the borders are blank), and that moves no image's mean; without
-# it the number is about what independence would give. None of these numbers follows from the shape. When somebody tells
-# you that batch 2 suffices because the maps are large, ask for $v/V$.
+# it the number is about what independence would give. When somebody tells you that batch 2 suffices because the maps
+# are large, ask for $v/V$.
 #
 # ## Before or after the activation
 #
-# Ioffe and Szegedy put the norm between convolution and ReLU. There, gamma and beta set which part of the values gets
-# through. It could as well stand behind the ReLU: then the next convolution reads channels with mean 0 and variance 1,
-# which it does not get otherwise. Both are used, and people defend both. A network of four convolutions with eight
-# channels, on digits, 100 steps of SGD, ten seeds, each arm at its own best rate (without a norm the convolutions have
-# biases; behind the last ReLU the norm also feeds the head):
+# Ioffe and Szegedy put the norm between convolution and ReLU, where gamma and beta set which part of the values gets
+# through. Behind the ReLU, the next convolution reads channels with mean 0 and variance 1. Both are used. A network of
+# four convolutions with eight channels, on digits, 100 steps of SGD, ten seeds, each arm at its own best rate (without
+# a norm the convolutions have biases; behind the last ReLU the norm also feeds the head):
 
 # %%
 placed = studies.result("norm_placement")
@@ -167,10 +167,9 @@ takeaway(
 )
 
 # %% [markdown]
-# We were misled by this ourselves: the first version of this comparison used running statistics and reported a clear
-# lead for the place behind the ReLU. After few steps at a large rate running statistics lag behind the weights (chapter
-# [05](05_mechanism_inference.ipynb)), and here they lag further before the ReLU. So compare architectures after
-# recalibration, and remember the lag when you read that one place is better.
+# We were misled by this ourselves, in a first version of this comparison. After few steps at a large rate running
+# statistics lag behind the weights (chapter [05](05_mechanism_inference.ipynb)), here more before the ReLU. So compare
+# architectures after recalibration.
 #
 # ## Residual networks
 #
@@ -194,9 +193,8 @@ def my_branch_share(input_variance, branch_variances):
 check("branch_share", my_branch_share)
 
 # %% [markdown]
-# Does every branch add as much as every other? Without a norm, He's initial weights make the branch grow with what it
-# is given: ten times the input, ten times the branch. With a norm at its beginning it is of one size, whatever it
-# reads. **Predict before you run.**
+# Without a norm, He's initial weights make the branch grow with what it is given: ten times the input, ten times the
+# branch. With a norm at its beginning it is of one size, whatever it reads. **Predict before you run.**
 
 # %%
 predict("branch-at-block-64")
@@ -252,10 +250,8 @@ print("the block is the identity:", torch.equal(y, x))
 print("receives a gradient:", ", ".join(name for name, moves in moving.items() if moves))
 
 # %% [markdown]
-# Only that gamma and its beta move at first; once gamma has left 0, so does all that comes before it in the branch.
-# (Zero the gamma *before* a ReLU instead and the branch may stay dead: a ReLU of exactly 0 passes no gradient in
-# PyTorch.) Is the start as the identity worth it for a small ResNet? Four blocks on digits, 80 steps, each arm at its
-# best rate:
+# Only that gamma and its beta move at first; once gamma has left 0, so does all that comes before it in the branch. Is
+# the start as the identity worth it for a small ResNet? Four blocks on digits, 80 steps, each arm at its best rate:
 
 # %%
 nets = studies.result("small_resnet")
@@ -272,10 +268,9 @@ takeaway(
 )
 
 # %% [markdown]
-# Without a norm four blocks get less than half of the images right; with it they do well. With the branches silent at
-# first, the network has nothing but its **stem** (the convolution in front of the blocks) and its head (the linear
-# layer behind them) to begin with, and 80 steps are few. That is no verdict on Goyal et al., who used it for batches of
-# thousands on ImageNet, nor on deeper networks.
+# With the branches silent at first, the network has nothing but its **stem** (the convolution in front of the blocks)
+# and its head (the linear layer behind them) to begin with, and 80 steps are few. That is no verdict on Goyal et al.,
+# who used it for batches of thousands on ImageNet, nor on deeper networks.
 #
 # ## How deep
 #
@@ -296,11 +291,10 @@ title = "Batch norm helps 20 plain layers, hardly 40; with skip connections it t
 figures.accuracy_by_depth(deep, title=title)
 
 # %% [markdown]
-# Every seed, each arm at its best rate at each depth; lines join the medians. Left, plain networks: four layers need no
-# help, at 20 batch norm helps much, and at 40 nobody fits much, with it or without. Right, with skip connections:
-# without a norm 40 layers are as hopeless as plain ones, with batch norm they are nearly as easy as four. And SkipInit,
-# which has no norm at all, does the same at most seeds (a run that diverged counts as 0). So for depth the small branch
-# matters, and batch norm is one way to get it.
+# Lines join the medians. Left, plain networks: four layers need no help, at 20 batch norm helps much, and at 40 nobody
+# fits much, with it or without. Right, with skip connections: without a norm 40 layers are as hopeless as plain ones,
+# with batch norm they are nearly as easy as four. And SkipInit, which has no norm at all, does the same at most seeds
+# (a run that diverged counts as 0). So for depth the small branch matters, and batch norm is one way to get it.
 
 # %%
 for name in ("depth-20-plain", "depth-plain-limit", "depth-40-residual", "depth-40-skip-init"):
@@ -308,9 +302,8 @@ for name in ("depth-20-plain", "depth-plain-limit", "depth-40-residual", "depth-
 takeaway(
     "Batch norm alone does not make every depth trainable: here it helped 20 plain layers much and 40 hardly, in 120 "
     "steps. With skip connections, whose branches it makes small, it trained 40, and SkipInit mostly did too.",
-    all(claims[f"depth-{name}"].verdict == "supported" for name in ("20-plain", "plain-limit", "40-residual"))
-    and np.median(deep.trained("plain_norm", 40)) < 0.3
-    and claims["depth-40-skip-init"].verdict == "supported",
+    {one.verdict for one in claims.of("08") if one.id.startswith("depth-")} == {"supported"}
+    and np.median(deep.trained("plain_norm", 40)) < 0.3,
 )
 
 # %% [markdown]
@@ -343,15 +336,14 @@ takeaway(
 # A ResNet of four blocks, 150 steps of Adam, six seeds. Gamma and beta are one number in 66, and the network gets more
 # than half of the images right, where two weights of each channel get it a third. So the paper's comparison holds here.
 # But a linear head on the *untouched* random features, with fewer numbers, gets as far on average, and six seeds cannot
-# tell the two apart. (Its best rate is the largest that it was offered.) And the paper reports that around a third of
-# the features get switched off; here hardly any gamma ends near 0. (Its networks are deeper and are trained far
-# longer.)
+# tell the two apart. (Its best rate is the largest that it was offered.) And where the paper reports around a third of
+# the features switched off, here hardly any gamma ends near 0. (Its networks are deeper and trained far longer.)
 #
 # ## Is gamma importance?
 #
-# A data scientist looks at a trained network and asks which channels matter. Gamma multiplies a channel: is a small one
-# an unimportant channel? **Network Slimming** (Liu et al. 2017) prunes by it, after training with a penalty on it, and
-# trains on afterwards. First, what mathematics says. **Predict before you run.**
+# Which channels of a trained network matter? Gamma multiplies a channel: is a small one an unimportant channel?
+# **Network Slimming** (Liu et al. 2017) prunes by it, after training with a penalty on it, and trains on afterwards.
+# First, what mathematics says. **Predict before you run.**
 
 # %%
 predict("same-function-other-gamma")
@@ -386,18 +378,14 @@ for arm in pruned.test:
         gain = t_interval(100 * (pruned.accuracy(arm, "lowest") - pruned.accuracy(arm, rule)))
         print(f"; smallest against {rule}: {gain.estimate:+.0f} [{gain.low:+.0f}, {gain.high:+.0f}]", end="")
     print(" points")
-title = "Small gammas can go before random ones, in all three ways of training"
-figures.accuracy_without_channels(pruned, title=title)
+figures.accuracy_without_channels(pruned, title="Small gammas can go before random ones, in all three trainings")
 
 # %% [markdown]
-# Each dot is a network (under "any", the mean of its draws); bars are means. Nobody would ship one with six channels of
-# 16 gone and nothing retrained, but the order of the columns tells. Random removal costs about half of the accuracy.
-# The smallest gammas cost less *in all three ways of training*, also without a penalty. One might expect gamma to mean
-# nothing without one; here it does mean something. The gain over random is largest after SGD and smallest after Adam
-# here, but with other seeds that order did not hold, and it is no claim of the ledger; besides, each optimiser had one
-# rate, not tuned, and what SGD leaves may be easier to prune by any rule. Measuring each channel's harm by itself did
-# not do clearly better than looking at gammas: after Adam it was ahead, in the other two behind. Six channels that are
-# harmless one at a time need not be so together.
+# Each dot is a network (under "any", the mean of its draws); bars are means. Random removal costs about half of the
+# accuracy. The smallest gammas cost less *in all three ways of training*, also without a penalty. The gain is largest
+# after SGD here, but with other seeds that order did not hold, and each optimiser had one rate, not tuned. Measuring
+# each channel's harm by itself did not do clearly better: six channels that are harmless one at a time need not be so
+# together.
 
 # %%
 for name in ("gamma-after-sgd", "gamma-after-penalty", "gamma-better-than-measuring"):
@@ -446,8 +434,7 @@ takeaway(
 # %% [markdown]
 # ## What was claimed, and what came out
 #
-# Direction and margin of each claim stand in the code beside it, and the verdict is computed. All are about small
-# networks on small images. Those that failed are as good to know as the others.
+# Direction and margin of each claim stand in the code beside it. All are about small networks on small images.
 
 # %%
 claims.of("08")

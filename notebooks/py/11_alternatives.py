@@ -30,10 +30,9 @@ from torch import nn
 
 from bnlab import figures, layers
 from bnlab.deploy import convert
-from bnlab.experiments import studies
+from bnlab.experiments import intervals, studies
 from bnlab.experiments.claims import ledger
 from bnlab.experiments.data import digits
-from bnlab.experiments.intervals import t_interval
 from bnlab.experiments.models import cnn
 from bnlab.experiments.optimisers import SGD
 from bnlab.experiments.timing import seconds_per_step
@@ -138,12 +137,10 @@ table
 # %%
 alone = [name for name, one in table.rows.items() if one.mates == "no"]
 takeaway(
-    "Reaching across examples, state, and a second function in evaluation come together here: norms that look at one "
-    "example have none of the three.",
-    all((table[name].state, table[name].evaluated) == (0, "as trained") for name in alone)
-    and set(table.rows) - set(alone) == {"batch norm", "batch renorm"}
-    and all(table[name].state > 0 and table[name].evaluated != "as trained" for name in ("batch norm", "batch renorm"))
-    and table["group norm, 4 groups of 2"].alone == "sign",
+    "Reaching across examples, state, and a second function in evaluation come together here, in batch norm and batch "
+    "renorm: norms that look at one example have none of the three.",
+    all((one.mates == "no") == (one.state == 0) == (one.evaluated == "as trained") for one in table.rows.values())
+    and set(table.rows) - set(alone) == {"batch norm", "batch renorm"},
 )
 
 # %% [markdown]
@@ -245,8 +242,9 @@ spread = studies.result("batch_mean_spread")
 worth = {"trained": spread.effective(), "untrained": spread.effective(spread.untrained)}
 for name, layers_of in worth.items():
     for layer, seeds in enumerate(layers_of, start=1):
-        print(f"{name:9} convolution {layer}: 64 positions are worth {seeds.mean():3.0f}", end=" ")
-        print(f"({seeds.min():.0f} to {seeds.max():.0f})")
+        print(
+            f"{name:9} convolution {layer}: 64 are worth {seeds.mean():3.0f} ({seeds.min():.0f} to {seeds.max():.0f})"
+        )
 figures.spread_of_means(
     spread, title="How far a batch's mean spreads depends on how its images differ, not on the count of values"
 )
@@ -286,9 +284,9 @@ reveal("positions-that-do-not-count")
 
 # %%
 at, points = mlp.at(2), 100 * (mlp.recalibrated["batch_norm"] - mlp.test["batch_norm"])
-gain = t_interval(points[at])
+gain = intervals.t_interval(points[at])
 print(f"exact statistics gain {gain.estimate:.1f} [{gain.low:.1f}, {gain.high:.1f}] points", end="; ")
-own = t_interval(100 * (mlp.by_batch["batch_norm"] - mlp.test["batch_norm"])[at])
+own = intervals.t_interval(100 * (mlp.by_batch["batch_norm"] - mlp.test["batch_norm"])[at])
 print(f"statistics of batches of two, as in training, {own.estimate:.1f} [{own.low:.1f}, {own.high:.1f}]")
 for name in ("training-itself-suffers", "renorm-at-two", "renorm-is-no-full-cure"):
     print(claims[name].summary)
@@ -417,14 +415,13 @@ figures.norm_free_compared(free, title="On a small residual MLP neither DyT nor 
 # that the authors report: this can show a large advantage, not theirs.
 
 # %%
-for name in ("dyt-over-layer-norm", "derf-over-dyt"):
-    print(claims[name].summary)
-gain = t_interval(100 * (free.test["layer_norm"] - free.test["no_norm"]))
+compared = [claims[name] for name in ("dyt-over-layer-norm", "derf-over-dyt")]
+print(*(claim.summary for claim in compared), sep="\n")
+gain = intervals.t_interval(100 * (free.test["layer_norm"] - free.test["no_norm"]))
 print(f"layer norm against none: {gain.estimate:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}] points")
 takeaway(
-    "On this network no advantage of DyT over layer norm, or of Derf over DyT, shows; one as small as the reported "
-    "ones could not.",
-    all(claims[name].verdict == "not supported here" for name in ("dyt-over-layer-norm", "derf-over-dyt")),
+    "On this network no advantage of DyT over layer norm or of Derf over DyT shows; a small one could not.",
+    {claim.verdict for claim in compared} == {"not supported here"},
 )
 
 # %% [markdown]
@@ -456,13 +453,12 @@ takeaway(
 # device and below. And whatever you choose: compare at each norm's own best rate.
 
 # %%
-cited = [claims[name].verdict for name in ("batch-of-two-mlp", "batch-of-32-mlp")]
+cited = {claims[name].verdict for name in ("batch-of-two-mlp", "batch-of-32-mlp")}
 takeaway(
     "Ask what a batch is before you ask which norm is best: how many independent examples, how alike, and whether one "
     "may know of another.",
-    set(cited) == {"supported"}
-    and claims["batch-of-two-maps"].verdict == "not supported here"
-    and table["batch norm"].mates == "output",
+    cited == {"supported"}
+    and (claims["batch-of-two-maps"].verdict, table["batch norm"].mates) == ("not supported here", "output"),
 )
 claims.of("11")
 
