@@ -17,7 +17,7 @@ def feed(model: nn.Module, batch: Any) -> Any:
     A tensor is the input. Of a tuple or list the first part is, which itself may hold several arguments, and further
     parts are if `forward` has as many required arguments: `(x, y)`, `((a, b), y)` and `(a, b, y)` all work. The keys of
     a dict that are arguments of `forward` are passed by name; if there are none, `forward` gets the dict, or, if it
-    cannot use that, its first tensor.
+    cannot use that, the first value, or as many as it requires.
 
     Args:
         model: any module.
@@ -40,8 +40,9 @@ def feed(model: nn.Module, batch: Any) -> Any:
         by_name = {key: value for key, value in batch.items() if key in names or (takes_any_name and type(key) is str)}
         if by_name and set(required) <= by_name.keys():
             return model(**by_name)
-        first = next(value for value in batch.values() if tensors_in(value))
-        return _first_that_works([lambda: model(batch), lambda: model(first)])
+        values = list(batch.values())
+        some = values[: len(required)] if len(required) > 1 else [next(filter(tensors_in, values))]
+        return _first_that_works([lambda: model(batch), lambda: model(*some)])
     if not isinstance(batch, tuple | list) or isinstance(batch, PackedSequence):
         return model(batch)
     count, head = len(required), batch[0]

@@ -50,6 +50,31 @@ def random_state_kept(loader: Iterable[Any] | None = None) -> Iterator[None]:
             generator.set_state(before)
 
 
+@contextmanager
+def kept(model: nn.Module) -> Iterator[None]:
+    """Puts a model's parameters, buffers and modes back at the end, and its gradients, which are gone meanwhile.
+
+    Whoever reaches for the original of a copy (a method that was set on the instance, or an optimizer of its
+    parameters) then does no harm.
+    """
+    tensors = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    modes = [(module, module.training) for module in model.modules()]
+    for parameter, _ in gradients:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, before in tensors:
+                if not torch.equal(tensor, before):
+                    tensor.copy_(before)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+        for module, mode in modes:
+            module.training = mode
+
+
 def _generators(loader: Any) -> list[torch.Generator]:
     """Those of a DataLoader, its sampler and its batch sampler's sampler."""
     samplers = (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None))

@@ -7,8 +7,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parameter import is_lazy
 
-from bnlab.deploy.untouched import random_state_kept, working_copy
+from bnlab.deploy.untouched import kept, random_state_kept, working_copy
 from bnlab.doctor.observe import Observation, Purpose, find_feeds, norms_of, probe_training, run_loader
 from bnlab.doctor.report import SEVERITIES, Report
 from bnlab.doctor.rules import CHECKS
@@ -48,7 +49,7 @@ def examine(
         The findings, errors first. `report.healthy` is whether there is nothing above a note.
 
     Raises:
-        ValueError: an argument is of the wrong kind, or the model cannot be copied.
+        ValueError: an argument is of the wrong kind, or the model is lazy or cannot be copied.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8, momentum=0.99))
@@ -68,9 +69,13 @@ def examine(
     if purpose not in PURPOSES:
         raise ValueError(f"expected purpose {' or '.join(map(repr, PURPOSES))}, got {purpose!r}")
     inner, processes = _without_wrapper(model)
+    if any(map(is_lazy, (*inner.parameters(), *inner.buffers()))):
+        raise ValueError(
+            "expected a model that knows its shapes, got one with lazy layers; run a batch through it first"
+        )
     observation = Observation(inner, purpose, optimizer, norms_of(inner), processes)
     if observation.norms:
-        with random_state_kept(loader):
+        with random_state_kept(loader), kept(inner):
             _look(observation, loader, train_step)
     findings = [finding for rule in CHECKS.values() for finding in rule.check(observation)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))

@@ -2,8 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ class Steps:
         in_evaluation: those of them in evaluation mode, by name.
         backwards: passes back.
         updates: steps of an optimizer, whichever.
+        moved: batch norm layers whose scale or shift asks for no gradient and moved all the same, as by averaging.
     """
 
     batches: int = 0
@@ -37,6 +37,7 @@ class Steps:
     in_evaluation: dict[str, int] = field(default_factory=dict)
     backwards: dict[str, int] = field(default_factory=dict)
     updates: int = 0
+    moved: set[str] = field(default_factory=set)
 
     @property
     def backwards_per_update(self) -> float:
@@ -62,13 +63,16 @@ def watch_steps(
     for name, parameter in copied.named_parameters():
         if parameter.requires_grad:
             parameter.register_post_accumulate_grad_hook(partial(_went_back, counted, name))  # type: ignore[no-untyped-call]
+    frozen = {}
     for name in norms:
+        layer = copied.get_submodule(name)
+        frozen[name] = [(p, p.detach().clone()) for p in layer.parameters(recurse=False) if not p.requires_grad]
         hook = partial(_called, counted, name)
-        copied.get_submodule(name).register_forward_pre_hook(hook, with_kwargs=True)
+        layer.register_forward_pre_hook(hook, with_kwargs=True)
     handle = register_optimizer_step_post_hook(partial(_updated, counted))
     more = () if optimizer is None or not _takes_three(train_step) else (_copy_of(optimizer, model, copied),)
     try:
-        with kept(model), torch.enable_grad():
+        with torch.enable_grad():
             for batch in batches:
                 train_step(copied, to_device(batch, device_of(copied)), *more)
                 counted.batches += 1
@@ -76,28 +80,8 @@ def watch_steps(
                     break
     finally:
         handle.remove()
+    counted.moved = {name for name, held in frozen.items() if any(not torch.equal(p, before) for p, before in held)}
     return counted
-
-
-@contextmanager
-def kept(model: nn.Module) -> Iterator[None]:
-    """Puts a model's parameters, buffers and modes back at the end, and its gradients, which are gone meanwhile."""
-    tensors = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    modes = [(module, module.training) for module in model.modules()]
-    for parameter, _ in gradients:
-        parameter.grad = None
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for tensor, before in tensors:
-                if not torch.equal(tensor, before):
-                    tensor.copy_(before)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        for module, mode in modes:
-            module.training = mode
 
 
 def _copy_of(optimizer: torch.optim.Optimizer, model: nn.Module, copied: nn.Module) -> torch.optim.Optimizer:

@@ -103,6 +103,14 @@ def bn004_stale(*, fault):
     return examined(model, loader)
 
 
+def bn004_whole_layer(*, fault):
+    """Every channel a little too narrow, none of them far off."""
+    loader = rows(n=64)
+    model = fitted(perceptron(), loader)
+    model[4].running_var.mul_(1.8 if fault else 1.0)
+    return examined(model.eval(), loader, purpose="inference")
+
+
 def bn005(*, fault):
     return examined(perceptron(momentum=0.99 if fault else 0.01), rows())
 
@@ -120,6 +128,27 @@ def bn007(*, fault):
     model[4].requires_grad_(False)
     model[4].train(fault)
     return examined(model, rows())
+
+
+class MeanTeacher(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.student, self.teacher = perceptron(), perceptron().requires_grad_(False)
+
+    def forward(self, x):
+        return self.student(x) + self.teacher(x)
+
+
+def bn007_teacher(*, fault):
+    """A network without gradients in training mode, which follows another by averaging, or stands still."""
+
+    def train_step(model, batch):
+        functional.cross_entropy(model(batch[0]), batch[1]).backward()
+        with torch.no_grad():
+            for parameter in model.teacher.parameters():
+                parameter.mul_(1.0 if fault else 0.9)
+
+    return examined(MeanTeacher(), rows(), train_step=train_step)
 
 
 def bn007_unsaid(*, fault):

@@ -106,6 +106,14 @@ def test_nothing_changes_when_the_training_step_raises(model):
     assert_same(before, snapshot(model))
 
 
+def test_a_forward_that_was_set_on_the_instance_does_not_reach_the_original():
+    model = perceptron()
+    model.forward = nn.Sequential(*model).forward  # a copy's, too, is that of the original's layers
+    loader, before = rows(), snapshot(model)
+    examine(model, loader)
+    assert_same({**before, "random": None}, {**snapshot(model), "random": None})
+
+
 def test_a_loader_draws_the_same_batches_afterwards():
     generator = torch.Generator().manual_seed(3)
     loader = DataLoader(TensorDataset(torch.arange(48.0).reshape(8, 6)), 2, shuffle=True, generator=generator)
@@ -200,6 +208,7 @@ def test_an_empty_loader_is_not_examined():
     [
         ({"model": "resnet"}, "expected model to be an nn.Module, got str"),
         ({"model": nn.Linear(1, 1), "purpose": "serving"}, "expected purpose 'training' or 'inference', got 'serving'"),
+        ({"model": nn.LazyBatchNorm1d()}, "expected a model that knows its shapes, got one with lazy layers"),
         ({"model": nn.BatchNorm1d(1), "loader": ["text"]}, "expected a batch that holds a tensor, got str"),
     ],
 )

@@ -1,10 +1,13 @@
-"""Twenty networks by somebody who has read neither the rules nor the doctor: ten with a fault, ten without."""
+"""Networks by somebody who has not read the doctor: with a fault, and without.
+
+The first twenty were made without knowing the rules, the others by their titles alone.
+"""
 
 import pytest
 
 from bnlab.doctor import examine
 from bnlab.doctor.report import SEVERITIES
-from tests.doctor.strangers import faults, healthy
+from tests.doctor.strangers import faults, healthy, planted, unplanted
 
 FOUND_AS = {  # the rule that says what the author of the fault wanted said
     "whole_model_in_bfloat16": "BN011",
@@ -20,16 +23,24 @@ FOUND_AS = {  # the rule that says what the author of the fault wanted said
 }
 
 
+def assert_found(report, rule, modules, severity):
+    [finding, *_] = [finding for finding in report.findings if finding.id == rule]
+    assert {finding.module, *finding.also} & set(modules), report
+    assert SEVERITIES.index(finding.severity) <= SEVERITIES.index(severity), report
+
+
 @pytest.mark.parametrize("name", faults.EXPECTED)
 def test_a_strangers_fault_is_found(name):
     expected = faults.EXPECTED[name]
-    report = examine(**getattr(faults, name)())
-    [finding, *_] = [finding for finding in report.findings if finding.id == FOUND_AS[name]]
-    assert {finding.module, *finding.also} & set(expected.modules), report
-    assert SEVERITIES.index(finding.severity) <= SEVERITIES.index(expected.severity), report
+    assert_found(examine(**getattr(faults, name)()), FOUND_AS[name], expected.modules, expected.severity)
 
 
-@pytest.mark.parametrize("network", healthy.HEALTHY, ids=lambda network: network.__name__)
+@pytest.mark.parametrize("name", planted.PLANTED)
+def test_a_fault_planted_by_the_rules_title_is_found(name):
+    assert_found(examine(**getattr(planted, name)()), *planted.PLANTED[name])
+
+
+@pytest.mark.parametrize("network", [*healthy.HEALTHY, *unplanted.HEALTHY_TOO], ids=lambda network: network.__name__)
 def test_a_strangers_healthy_network_is_healthy(network):
     report = examine(**network())
     assert report.healthy, report

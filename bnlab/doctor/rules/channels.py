@@ -28,7 +28,7 @@ def dead_or_exploding(observation: Observation) -> Iterator[Finding]:
 
     Dead: a scale below a thousandth, or a variance below eps, measured over the loader if there is one, else as stored:
     eps is then the larger part of what batch norm divides by. A few dead channels are usual: a note, and a warning if
-    they are more than a quarter of a layer. A whole layer with a scale of exactly 0 is how residual branches start
+    they are a quarter of a layer or more. A whole layer with a scale of exactly 0 is how residual branches start
     (Goyal et al. 2017, section 5.1, arXiv:1706.02677): a note. Exploding, a warning: a scale above 100, or 30 times the
     layer's median, or a variance above 1e10. The limits are rules of thumb, far from where trained layers lie.
     """
@@ -67,7 +67,7 @@ def _dead(norm: Norm, observation: Observation) -> Iterator[_Case]:
         if by_var.any():
             parts.append(f"{int(by_var.sum())} with a variance below eps (smallest {var.min():.1g})")
         text = f"{int(dead.sum())} of {len(dead)} channels are dead: {', '.join(parts)}."
-        yield _Case("warning" if share > MANY_DEAD else "note", share, norm, text)
+        yield _Case("warning" if share >= MANY_DEAD else "note", share, norm, text)
 
 
 def _exploding(norm: Norm, observation: Observation) -> Iterator[_Case]:

@@ -60,18 +60,20 @@ def half_frozen(observation: Observation) -> Iterator[Finding]:
 
     With `requires_grad=False` in training mode, only the affine part stands still: the running statistics go on moving,
     and the layer normalises by the batch. A warning; so is a scale and shift that asks for gradients and that the
-    optimizer does not hold, as where a layer was replaced after the optimizer was made. In evaluation mode with a
+    optimizer does not hold, as where a layer was replaced after the optimizer was made. A teacher whose weights follow
+    by averaging, which the training step shows, is not frozen. In evaluation mode with a
     trainable scale and shift, while the rest trains, the statistics stand still: a common recipe, and a note, since it
     should be said.
     """
     if observation.purpose != "training" or observation.is_in_evaluation:
         return
+    averaged = observation.steps.moved if observation.steps else ()
     frozen = [norm for norm in observation.norms if norm.tracked and norm.affine and not _asks(norm)]
     trainable = [norm for norm in observation.norms if norm.tracked and _asks(norm)]
     total = len(observation.norms)
     yield from _half(
         "warning",
-        [norm.name for norm in frozen if norm.trains_by_batch],
+        [norm.name for norm in frozen if norm.trains_by_batch and norm.name not in averaged],
         f"of {total} batch-norm layers in training mode have a frozen scale and shift.",
         "Every batch still moves their running statistics, and they normalise by the batch.",
         "model.{}.eval()  # after every model.train()",
