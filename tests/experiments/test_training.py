@@ -1,5 +1,6 @@
 import math
 import os
+import select
 import signal
 import sys
 from functools import partial
@@ -337,7 +338,9 @@ def test_a_bar_is_drawn_on_a_terminal(split, monkeypatch):
         monkeypatch.setenv("TERM", "xterm")
         train_ensemble(networks((0, 1), None), split, **SETTINGS)
         terminal.flush()
-        drawn = os.read(ours, 10_000).decode()
+        drawn = ""
+        while select.select([ours], [], [], 1)[0]:  # a terminal hands over what was written piece by piece
+            drawn += os.read(ours, 10_000).decode()
     os.close(ours)
     assert "training" in drawn
     assert "100%" in drawn
