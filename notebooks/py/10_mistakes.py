@@ -75,7 +75,7 @@ for size in (2, 32):
 # **layer norm**. It knows no batch, so it has no running statistics and no second mode.
 
 # %%
-patient, pairs = partial(mlp, 64, 10, depth=3, width=64, norm=BatchNorm1d), data.train.x[:1076].split(2)
+patient, pairs = partial(mlp, 64, 10, depth=3, width=32, norm=BatchNorm1d), data.train.x[:1076].split(2)
 network = patient(generator=torch.Generator().manual_seed(0))
 reports["Two values a channel"] = examine(network, pairs)
 reports["Two values a channel"]
@@ -124,8 +124,8 @@ figures.answers_by_company(at_work, truth=answers["evaluation", "its own class"]
 reports["The forgotten eval"] = examine(served["training"], purpose="inference")
 print(reports["The forgotten eval"], claims["sorted-in-training-mode"].summary, sep="\n\n")
 takeaway(
-    "In training mode an answer depends on the company, and company of the image's own class was worst. In evaluation "
-    "mode it does not. The test: send one image in two companies.",
+    "In training mode this image's answer depends on its company, and its own class was the worst. In evaluation mode "
+    "it does not. The test: send one image in two companies.",
     answers["training", "its own class"].max() < 0.3 < answers["training", "random company"].mean()
     and max(abs(answers["evaluation", name] - answers["evaluation", "its own class"][0]).max() for name in pools) < 1e-3
     and claims["sorted-in-training-mode"].verdict == "supported",
@@ -138,8 +138,9 @@ takeaway(
 #
 # ## Sorted batches
 #
-# *The third patient* is the MLP again, with batches of 20. Its images lie in folders, one for each class, and the
-# loader reads folder after folder.
+# *The third patient* is an MLP with batches of 20. Each batch holds images of one class, and the classes come in random
+# order, as from a sampler that shuffles groups and not images. (A loader that reads one class's folder after another is
+# worse still for any network, which then forgets the earlier ones.)
 
 # %%
 predict("one-class-batches")
@@ -164,7 +165,8 @@ print(reports["Sorted batches"], examine(patient(), data.train.x[:1060].split(20
 for name in ("one-class-batches", "one-class-recalibrated", "two-class-batches"):
     print(claims[name].summary)
 takeaway(
-    "Batches of one class ruined batch norm, and exact statistics did not bring it back. Shuffling helped every arm.",
+    "Batches of one class ruined batch norm, and exact statistics did not bring it back. All ten "
+    "classes in each batch helped every arm.",
     [claims[f"one-class-{name}"].verdict for name in ("batches", "recalibrated")] == ["supported", "not supported here"]
     and all(seeds[mixed.at(10)].mean() > seeds[mixed.at(1)].mean() + 0.05 for seeds in mixed.test.values()),
 )
@@ -323,11 +325,11 @@ reveal("accumulate-sixteen-times-two")
 #
 # *The seventh patient* is to learn without labels. Each image is seen in two **views**, here with its contrast changed
 # at random. A **query**, one view, must find its **key**, the other, among the keys of other images. Queries pass the
-# encoder in batches of 16, and their keys in the same company. He et al. 2020 saw a model solve such a task far too
-# easily. So what does an output hold beside its image? Our images have a frame without ink, as many photographs have,
-# and we look at one corner of the output, which sees nothing but frame. There are 64 batches: does the corner of a
-# query tell in which of them its key was? A guess is right in 1 of 64, 1.6%. Commit to a diagnosis when you have seen
-# the numbers: what is in the corner, if not the image?
+# encoder in batches of 16, and their keys in the same company. He et al. 2020 shuffle keys in such a task, against a
+# leak by way of batch norm. So what does an output hold beside its image? Our images have a frame without ink, as many
+# photographs have, and we look at one corner of the output, which sees nothing but frame. There are 64 batches: does
+# the corner of a query tell in which of them its key was? A guess is right in 1 of 64, 1.6%. Commit to a diagnosis when
+# you have seen the numbers: what is in the corner, if not the image?
 
 # %%
 encoder = cnn(1, 10, depth=3, width=16, norm=BatchNorm2d, generator=torch.Generator().manual_seed(0))[:9]
@@ -364,7 +366,7 @@ takeaway(
 # The frame is the same in all images, but batch norm subtracts the batch's mean from it and divides by the batch's
 # standard deviation, and two views of the same 16 images have nearly the same ones; the more the views differ, the
 # fainter the mark. We have shown that the mark is there, in an untrained encoder, and not that a network learns to read
-# it. He et al. suspect that theirs did, and shuffle the keys among devices before they are encoded.
+# it. He et al. shuffle the keys among devices before they are encoded, so that a key has other company than its query.
 #
 # ## One norm, two domains
 #
