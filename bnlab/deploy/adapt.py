@@ -8,6 +8,7 @@ from torch import nn
 
 from bnlab.deploy.recalibrate import recalibrate
 from bnlab.deploy.survey import BUFFERS, batch_norm_layers
+from bnlab.deploy.untouched import check_module
 from bnlab.layers.frozen import FrozenBatchNorm
 
 
@@ -17,7 +18,8 @@ def adapt(model: nn.Module, loader: Iterable[Any]) -> Iterator[None]:
 
     On entry `recalibrate(model, loader)` replaces the running statistics by those of the target domain, for which no
     labels are needed; on exit the old ones return bit for bit, also if something raised. To adapt for good, call
-    `recalibrate` itself.
+    `recalibrate` itself. The model is changed in place: in a service that answers meanwhile, adapt a copy and swap it
+    in.
 
     Args:
         model: holds batch-norm layers with running statistics.
@@ -56,6 +58,7 @@ def prediction_time_statistics(model: nn.Module) -> Iterator[None]:
     bit what it was, also if something raised. A prediction then depends on the batch that it comes in, so a batch
     should be large, and mixed as the target domain is: one class per batch, and the mean takes away what tells classes
     apart. Ghost batch norm and batch renorm are plain batch norm here; frozen layers keep their constants.
+    The model is changed in place: in a service that answers meanwhile, adapt a copy and swap it in.
 
     Args:
         model: holds batch-norm layers with running statistics.
@@ -90,5 +93,6 @@ def prediction_time_statistics(model: nn.Module) -> Iterator[None]:
 
 
 def _with_statistics(model: nn.Module) -> list[nn.Module]:
+    check_module(model)
     layers = (layer for layer in batch_norm_layers(model) if not isinstance(layer, FrozenBatchNorm))
     return [layer for layer in layers if layer.running_mean is not None]

@@ -1,6 +1,5 @@
 """Several trained networks made into one, by averaging their weights."""
 
-import copy
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bnlab.deploy.recalibrate import recalibrate
+from bnlab.deploy.survey import class_name
+from bnlab.deploy.untouched import working_copy
 
 
 def average(
@@ -31,13 +32,14 @@ def average(
         models: networks of one architecture; all held in memory at once.
         loader: yields batches, as `recalibrate` takes them; None to leave the statistics at their average.
         weights: one for each model, divided by their sum; None for equal ones. Below 0 a path leads on beyond its end.
+            A model of weight 0 counts for nothing, even where it holds NaN.
 
     Returns:
         The new network. Those that were given stay as they are.
 
     Raises:
-        ValueError: there is no model; they differ in architecture; the weights do not fit; or what `recalibrate`
-            refuses.
+        ValueError: there is no model, or something else; they differ in architecture; the first cannot be copied; the
+            weights do not fit; or what `recalibrate` refuses.
 
     Example:
         >>> a, b = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
@@ -45,23 +47,34 @@ def average(
         >>> average([a, b], weights=[3, 1]).weight.item()
         3.0
     """
-    members = list(models)
-    if not members:
-        raise ValueError("expected at least one model, got none")
+    members = _members(models)
     shares = _shares(weights, len(members))
     for index, other in enumerate(members[1:], start=1):
         _check_alike(members[0], other, index)
-    result = copy.deepcopy(members[0])
+    result = working_copy(members[0])
     tensors = [_tensors(member) for member in members]
     with torch.no_grad():
         for name, tensor in _tensors(result).items():
             wide = torch.promote_types(tensor.dtype, torch.float64)
             if tensor.is_floating_point() or tensor.is_complex():
-                parts = [share * one[name].cpu().to(wide) for share, one in zip(shares, tensors, strict=True)]
+                pairs = zip(shares, tensors, strict=True)
+                parts = [share * one[name].cpu().to(wide) for share, one in pairs if share]  # 0 times NaN is NaN
                 tensor.copy_(torch.stack(parts).sum(0))
     if loader is not None:
         recalibrate(result, loader)
     return result
+
+
+def _members(models: Any) -> list[nn.Module]:
+    if isinstance(models, nn.Module) or not isinstance(models, Iterable):  # nn.Sequential would give its layers
+        raise ValueError(f"expected a list of models, got {type(models).__name__}")  # noqa: TRY004 - ValueError is for every bad argument
+    members = list(models)
+    if not members:
+        raise ValueError("expected at least one model, got none")
+    for index, member in enumerate(members):
+        if not isinstance(member, nn.Module):
+            raise ValueError(f"expected a list of models, got {type(member).__name__} for model {index}")  # noqa: TRY004 - ValueError is for every bad argument
+    return members
 
 
 def _shares(weights: Iterable[float] | None, count: int) -> list[float]:
@@ -79,12 +92,20 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _check_alike(first: nn.Module, other: nn.Module, index: int) -> None:
-    shapes, others = (
-        {name: tuple(tensor.shape) for name, tensor in _tensors(model).items()} for model in (first, other)
-    )
-    for name in shapes | others:
-        if shapes.get(name) != others.get(name):
-            raise ValueError(
-                f"expected models of one architecture, got {name!r} of shape {shapes.get(name)} in the first "
-                f"and {others.get(name)} in model {index}"
-            )
+    for what, of in (("shape", _shapes), ("class", _classes)):
+        one, another = of(first), of(other)
+        for name in one | another:
+            if one.get(name) != another.get(name):
+                raise ValueError(
+                    f"expected models of one architecture, got {name!r} of {what} {one.get(name)} in the first "
+                    f"and {another.get(name)} in model {index}"
+                )
+
+
+def _shapes(model: nn.Module) -> dict[str, Any]:
+    return {name: tuple(tensor.shape) for name, tensor in _tensors(model).items()}
+
+
+def _classes(model: nn.Module) -> dict[str, Any]:
+    """By their names, since torch makes a class anew for each parametrised layer."""
+    return {name: class_name(module) for name, module in model.named_modules()}

@@ -1,6 +1,5 @@
 """A trained network for other runtimes: `torch.export`, ONNX, and how far either is from the original."""
 
-import copy
 import inspect
 import logging
 import tempfile
@@ -21,6 +20,7 @@ from bnlab.deploy.pairs import NORMS
 from bnlab.deploy.parity import Example, arguments, in_short, largest_difference, outputs_of, tensors_in
 from bnlab.deploy.survey import batch_norm_layers
 from bnlab.deploy.targets import TORCH
+from bnlab.deploy.untouched import check_module, working_copy
 from bnlab.layers.batch_norm import BatchNorm
 from bnlab.layers.frozen import FrozenBatchNorm
 
@@ -38,19 +38,20 @@ def as_torch(model: nn.Module) -> nn.Module:
         model: any module, in evaluation.
 
     Raises:
-        ValueError: a part of the model is in training mode.
+        ValueError: a part of the model is in training mode, or it cannot be copied.
 
     Example:
         >>> from bnlab.layers import FrozenBatchNorm2d
         >>> as_torch(nn.Sequential(FrozenBatchNorm2d(3)).eval())[0]
         BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
     """
+    check_module(model)
     training = next((name for name, module in model.named_modules() if module.training), None)
     if training is not None:
         raise ValueError(
             f"expected a model in evaluation, got {training or 'it'!r} in training mode; call eval() first"
         )
-    result = nn.Sequential(copy.deepcopy(model))  # so that the model itself has a parent
+    result = nn.Sequential(working_copy(model))  # so that the model itself has a parent
     for layer, places in batch_norm_layers(result).items():
         if type(layer) in NORMS and isinstance(layer, BatchNorm | FrozenBatchNorm):
             new = _torch_layer(layer)
@@ -65,7 +66,8 @@ def to_program(model: nn.Module, example: Example) -> ExportedProgram:
     Args:
         model: any module, in evaluation; batch norm is torch's in the program (see `as_torch`).
         example: what the model is called with: a tensor, or a tuple of all arguments. Tensors as long as the first one
-            have the batch on axis 0; their other axes are fixed.
+            have the batch on axis 0; their other axes are fixed. A batch of one will do where no other tensor has
+            length 1.
 
     Returns:
         The program: run it by `program.module()(x)`, save it by `torch.export.save`.
@@ -78,9 +80,9 @@ def to_program(model: nn.Module, example: Example) -> ExportedProgram:
         >>> to_program(model, torch.zeros(1, 3)).module()(torch.zeros(5, 3)).shape
         torch.Size([5, 2])
     """
-    args, shapes = _with_any_batch(model, arguments(example))
     plain = as_torch(model).cpu()
-    with _exporting():
+    args, shapes = _with_any_batch(model, arguments(example))
+    with _exporting(example):
         return torch.export.export(plain, args, dynamic_shapes=shapes)
 
 
@@ -97,16 +99,18 @@ def to_onnx(model: nn.Module, example: Example, path: str | Path) -> None:
 
     Raises:
         ModuleNotFoundError: the packages of the `deploy` extra are missing.
-        ValueError: the model is in training mode, or torch cannot export it.
+        ValueError: the model is in training mode, torch cannot export it, or the path is in no folder.
     """
     check_extra()
-    args, shapes = _with_any_batch(model, arguments(example))
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"expected path to be in a folder that exists, got {path}")
     plain = as_torch(model).cpu()
-    with _exporting():
+    args, shapes = _with_any_batch(model, arguments(example))
+    with _exporting(example):
         program: Any = torch.onnx.export(plain, args, dynamic_shapes=shapes, verbose=False)
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()
-        program.save(path, external_data=False)
+    program.save(path, external_data=False)
 
 
 def run_onnx(path: str | Path, example: Example) -> list[Tensor]:
@@ -184,7 +188,7 @@ def _with_any_batch(model: nn.Module, args: tuple[Any, ...]) -> tuple[tuple[Any,
 
     A batch of one is doubled: of a length of 1 torch.export concludes that it will always be 1.
     """
-    size = next((len(tensor) for tensor in tensors_in(args) if tensor.ndim), 0)
+    size = next(iter(_lengths(args)), 0)
 
     def has_batch(leaf: Any) -> bool:
         return isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == size
@@ -198,8 +202,12 @@ def _with_any_batch(model: nn.Module, args: tuple[Any, ...]) -> tuple[tuple[Any,
     return tuple(pytree.tree_map(prepare, args)), dict(inspect.signature(model.forward).bind(*shapes).arguments)
 
 
+def _lengths(args: tuple[Any, ...]) -> list[int]:
+    return [len(tensor) for tensor in tensors_in(args) if tensor.ndim]
+
+
 @contextmanager
-def _exporting() -> Iterator[None]:
+def _exporting(example: Example) -> Iterator[None]:
     """Without what torch 2.13 warns of in its own code, and with one line where it fails."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -210,6 +218,10 @@ def _exporting() -> Iterator[None]:
             warnings.filterwarnings("ignore", "# The axis name", UserWarning)  # the same for two inputs, as it should
             yield
     except Exception as error:  # the model's own code runs here, and may raise anything
-        raise ValueError(f"expected a model that torch can export, got {in_short(error)}") from error
+        first, *others = _lengths(arguments(example)) or [0]
+        expected = "a model that torch can export"
+        if first == 1 and 1 in others:
+            expected = "an example of two images or more, since several tensors of length 1 may not all be batches"
+        raise ValueError(f"expected {expected}, got {in_short(error)}") from error
     finally:
         logger.setLevel(level)

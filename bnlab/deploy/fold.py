@@ -1,6 +1,5 @@
 """Batch norm folded into the layer before it: a network that computes the same with fewer layers."""
 
-import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from bnlab.deploy.pairs import LINEAR_MAPS, TRANSPOSED, Pair, pairs
 from bnlab.deploy.parity import Example, arguments, in_short, largest_difference, outputs_of, widened, widened_arguments
 from bnlab.deploy.report import Left, _code, _layers
 from bnlab.deploy.survey import batch_norm_layers, class_name
+from bnlab.deploy.untouched import check_module, working_copy
 
 TOLERANCE = 1e-9  # of the largest output, in float64: a wrong graph or formula is off by far more
 
@@ -72,10 +72,12 @@ def fold(model: nn.Module, example: Example) -> Folding:
     The given model stays as it is. In the copy an `nn.Identity` stands where a folded layer stood, so that the class,
     its methods and the names of all other layers are the old ones. What cannot be folded is left and named: a layer in
     training mode or without running statistics, one that follows something else (as in pre-activation blocks), one
-    that is called several times or behind a layer that is, or behind one whose output has a second user.
+    that is called several times or behind a layer that is, or behind one whose output has a second user or is kept.
 
     On the way both models meet the example, with noise, in copies on the CPU in float64, and must agree to 1e-9 of the
-    largest output. `torch.fx` finds out what follows what, so the path through the model must not depend on the data.
+    largest output. That checks the formula and the graph, not the rounding: how far a folded model is off in its own
+    dtype, half precision above all, `compare` says. `torch.fx` finds out what follows what, so the path through the
+    model must not depend on the data.
 
     Args:
         model: any module, in evaluation.
@@ -85,8 +87,8 @@ def fold(model: nn.Module, example: Example) -> Folding:
         The report; `report.model` is the folded model.
 
     Raises:
-        ValueError: the forward pass cannot be followed; the model does not run on the example; or the folded model
-            gives something else.
+        ValueError: the model cannot be copied, or its forward pass not followed; it does not run on the example; the
+            folded model gives something else; or its weights are too large for their dtype.
 
     Example:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()).eval()
@@ -94,8 +96,7 @@ def fold(model: nn.Module, example: Example) -> Folding:
         1 layer folded, 0 left; outputs agree to 1e-09 in float64
           1: torch.nn.BatchNorm2d(8) folded into 0 (torch.nn.Conv2d)
     """
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"expected model to be an nn.Module, got {type(model).__name__}")  # noqa: TRY004 - ValueError is for every bad argument
+    check_module(model)
     args = arguments(example)
     found = pairs(model, args)
     wide, wide_args = widened(model), widened_arguments(args)
@@ -108,8 +109,9 @@ def fold(model: nn.Module, example: Example) -> Folding:
             f"expected outputs that agree to {TOLERANCE:g} of the largest once folded, got {difference:.1g}: "
             "they hold NaN or infinity, or the model uses a layer in a way that tracing does not see"
         )
-    folded = copy.deepcopy(model)
+    folded = working_copy(model)
     _fold_in_place(folded, found)
+    _check_range(folded, found)
     return _report(model, folded, found, difference)
 
 
@@ -196,6 +198,17 @@ def _fold_in_place(model: nn.Module, found: Iterable[Pair]) -> None:
         for place in places[pair.norm]:
             if place.parent is not None:
                 place.parent._modules[place.key] = gone  # noqa: SLF001 - a parent's own setattr might do more
+
+
+def _check_range(folded: nn.Module, found: Iterable[Pair]) -> None:
+    """Refuse what was finite in float64, or the outputs would not have agreed, and is not in the layer's own dtype."""
+    for pair in found:
+        layer: Any = folded.get_submodule(pair.into) if pair.into is not None else None
+        if layer is not None and not all(tensor.isfinite().all() for tensor in (layer.weight, layer.bias)):
+            raise ValueError(
+                f"expected folded weights within the range of {layer.weight.dtype}, got larger ones in layer "
+                f"{pair.into!r}; fold the model in float32"
+            )
 
 
 def _report(model: nn.Module, folded: nn.Module, found: Iterable[Pair], difference: float) -> Folding:

@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from bnlab.deploy.survey import batch_norm_layers
+from bnlab.deploy.untouched import check_module
 from bnlab.layers.frozen import FrozenBatchNorm
 
 
@@ -99,6 +100,7 @@ def unfreeze(model: nn.Module, *, statistics: bool = True, affine: bool = True) 
 
 
 def _layers(model: nn.Module, *, statistics: bool, affine: bool) -> dict[str, Any]:
+    check_module(model)
     if not statistics and not affine:
         raise ValueError("expected statistics or affine to be True, got False for both")
     found = batch_norm_layers(model).items()

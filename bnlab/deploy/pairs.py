@@ -6,9 +6,11 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
 
 from bnlab.deploy.parity import in_short
 from bnlab.deploy.survey import DIMENSIONS, batch_norm_layers, class_name, held_outside, is_batch_norm
+from bnlab.deploy.untouched import working_copy
 from bnlab.layers.batch_renorm import BatchRenorm1d, BatchRenorm2d
 from bnlab.layers.frozen import FrozenBatchNorm, FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
 
@@ -38,10 +40,11 @@ def pairs(model: nn.Module, args: tuple[Any, ...]) -> list[Pair]:
 
     `torch.fx` follows the forward pass. Of `args` only what is not a tensor matters: such an argument decides, with
     the defaults of those that are not given, which path is followed. Layers of `torch.nn` and of `bnlab.layers`, and
-    what inherits from batch norm, a convolution or a linear layer, are followed no further.
+    what inherits from batch norm, a convolution or a linear layer, are followed no further. It is a copy that is
+    traced, and hooks are not called, so nothing that a pass writes down ends up in the model or elsewhere.
 
     Raises:
-        ValueError: the forward pass cannot be followed, as where its path depends on the data.
+        ValueError: the forward pass cannot be followed, as where its path depends on the data, or the model not copied.
 
     Example:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.BatchNorm2d(8)).eval()
@@ -50,9 +53,16 @@ def pairs(model: nn.Module, args: tuple[Any, ...]) -> list[Pair]:
         Pair(norm='1', into='0', why='')
         Pair(norm='3', into=None, why='it follows 2 (torch.nn.ReLU), which is no convolution or linear layer')
     """
-    trace = _Trace(model, args)
+    copied = working_copy(model)
+    try:
+        trace = _Trace(copied, args)
+    except Exception as error:  # the model's own code runs here, and may raise anything
+        raise ValueError(
+            f"expected a model whose forward pass torch.fx can follow, got {in_short(error)}; "
+            "fold the parts that it can follow one by one"
+        ) from error
     found = []
-    for layer, places in batch_norm_layers(model).items():
+    for layer, places in batch_norm_layers(copied).items():
         why = next(trace.obstacles(layer), "")
         found.append(Pair(places[0].name, None if why else str(trace.source(layer).target), why))
     return found
@@ -63,6 +73,30 @@ class _Tracer(fx.Tracer):
         ours = type(m).__module__.startswith("bnlab.layers.")
         known = is_batch_norm(m) or isinstance(m, LINEAR_MAPS)
         return ours or known or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = self.path_of_module(m)
+        if self.is_leaf_module(m, name) or not _has_hooks(m):
+            return super().call_module(m, forward, args, kwargs)
+        # Hooks would write down proxies. What they may do to a tensor is a node of its own, on both sides of the part.
+        args, kwargs = self._through_hooks((args, kwargs), name)
+        return self._through_hooks(super().call_module(m, m.forward, args, kwargs), name)
+
+    def _through_hooks(self, values: Any, name: str) -> Any:
+        def through(value: Any) -> Any:
+            if not isinstance(value, fx.Proxy):
+                return value
+            return self.create_proxy("call_function", _hooks_of, (value, name), {})
+
+        return pytree.tree_map(through, values)
+
+
+def _hooks_of(value: Any, _name: str) -> Any:
+    return value
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return any(value for key, value in vars(module).items() if key.endswith("_hooks"))
 
 
 class _Trace:
@@ -78,6 +112,7 @@ class _Trace:
                 self.calls.setdefault(model.get_submodule(node.target), []).append(node)
             elif node.op == "get_attr":
                 self.read.add(id(attrgetter(node.target)(model)))
+        self.kept = dict(_kept(model))
 
     def source(self, norm: nn.Module) -> fx.Node:
         """What gives a layer that is called once its input."""
@@ -107,12 +142,15 @@ class _Trace:
         module = self.model.get_submodule(str(node.target)) if node.op == "call_module" else None
         if not isinstance(module, LINEAR_MAPS):
             name = f"{node.target} ({class_name(module)})" if module is not None else node.name
+            name = f"the hooks of {node.args[1]}" if node.target is _hooks_of else name
             what = "the input" if node.op == "placeholder" else name
             yield f"it follows {what}, which is no convolution or linear layer{self._padding_after(norm)}"
             return
         name = f"{node.target} before it"
         if type(module) not in LINEAR_MAPS:
             yield f"{name} is of a subclass ({class_name(module)}) that may do more"
+        if node in self.kept:
+            yield f"its input is also kept as {self.kept[node]!r}"
         if len(node.users) > 1:
             yield f"the output of {name} has a second user"
         if len(self.calls[module]) > 1:
@@ -120,7 +158,7 @@ class _Trace:
         yield from self._obstacles_of_either(module, name)
 
     def _obstacles_of_either(self, module: nn.Module, name: str) -> Iterator[str]:
-        if any(value for key, value in vars(module).items() if key.endswith("_hooks")):
+        if _has_hooks(module):
             yield f"{name} has hooks"
         if "forward" in vars(module):
             yield f"{name} has a forward of its own"
@@ -137,20 +175,22 @@ class _Trace:
 
 
 def _graph(model: nn.Module, args: tuple[Any, ...]) -> fx.Graph:
-    try:
-        given = inspect.signature(model.forward).bind(*args)
-        given.apply_defaults()
-        fixed = {
-            name: value
-            for name, value in given.arguments.items()
-            if not _holds_tensors(value) and given.signature.parameters[name].kind in _NAMED
-        }
-        return _Tracer().trace(model, concrete_args=fixed)
-    except Exception as error:  # the model's own code runs here, and may raise anything
-        raise ValueError(
-            f"expected a model whose forward pass torch.fx can follow, got {in_short(error)}; "
-            "fold the parts that it can follow one by one"
-        ) from error
+    given = inspect.signature(model.forward).bind(*args)
+    given.apply_defaults()
+    fixed = {
+        name: value
+        for name, value in given.arguments.items()
+        if not _holds_tensors(value) and given.signature.parameters[name].kind in _NAMED
+    }
+    return _Tracer().trace(model, concrete_args=fixed)
+
+
+def _kept(traced: nn.Module) -> Iterator[tuple[fx.Node, str]]:
+    """What the pass that was traced left in attributes, each with the attribute's name."""
+    for prefix, module in traced.named_modules():
+        for attribute, value in (*vars(module).items(), *module._buffers.items()):  # noqa: SLF001 - the name comes last
+            name = f"{prefix}.{attribute}" if prefix else attribute
+            yield from ((leaf.node, name) for leaf in pytree.tree_leaves(value) if isinstance(leaf, fx.Proxy))
 
 
 _NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}

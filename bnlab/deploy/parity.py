@@ -1,11 +1,12 @@
 """Whether two networks give the same: what they are fed, and how far apart their outputs are."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
+
+from bnlab.deploy.untouched import working_copy
 
 Example = Tensor | tuple[Any, ...]
 
@@ -14,18 +15,20 @@ def arguments(example: Any) -> tuple[Any, ...]:
     """The positional arguments that an example stands for: a tensor for itself, a tuple for its items.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, or its first tensor holds no image, with which any two networks would agree.
 
     Example:
         >>> arguments(torch.tensor([2.0]))
         (tensor([2.]),)
     """
-    if isinstance(example, Tensor):
-        return (example,)
-    if not isinstance(example, tuple):
+    if not isinstance(example, Tensor | tuple):
         kind = type(example).__name__
         raise ValueError(f"expected example to be a tensor, or a tuple of the model's arguments, got {kind}")  # noqa: TRY004 - ValueError is for every bad argument
-    return example
+    args = example if isinstance(example, tuple) else (example,)
+    first = next((tensor for tensor in tensors_in(args) if tensor.ndim), None)
+    if first is not None and not len(first):
+        raise ValueError(f"expected an example of one image or more, got none in shape {tuple(first.shape)}")
+    return args
 
 
 def tensors_in(outputs: Any) -> list[Tensor]:
@@ -54,7 +57,7 @@ def in_short(error: Exception) -> str:
 
 def widened(model: nn.Module) -> nn.Module:
     """A copy on the CPU in float64, where rounding hides nothing and no device computes in fewer digits."""
-    return copy.deepcopy(model).cpu().double()
+    return working_copy(model).cpu().double()
 
 
 def widened_arguments(args: tuple[Any, ...], seed: int = 0) -> tuple[Any, ...]:

@@ -11,6 +11,21 @@ import torch
 from torch import Tensor, nn
 
 
+def check_module(model: Any) -> None:
+    """Refuse what is no network, before anything is asked of it.
+
+    Raises:
+        ValueError: it is no module.
+
+    Example:
+        >>> check_module(3)
+        Traceback (most recent call last):
+        ValueError: expected model to be an nn.Module, got int
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"expected model to be an nn.Module, got {type(model).__name__}")  # noqa: TRY004 - ValueError is for every bad argument
+
+
 def working_copy(model: nn.Module) -> nn.Module:
     """A deep copy, also of a network that keeps an activation of its last pass, which torch refuses to copy.
 

@@ -122,3 +122,9 @@ def test_a_model_of_constants_is_refused():
     assert batch_norm_layers(model)
     with pytest.raises(ValueError, match="got none"), prediction_time_statistics(model):
         pytest.fail("the context was entered")
+
+
+@CONTEXTS
+def test_what_is_no_model_is_refused(context):
+    with pytest.raises(ValueError, match=r"expected model to be an nn\.Module, got int"), context(3, vectors()):
+        pytest.fail("the context was entered")

@@ -114,3 +114,42 @@ def test_too_few_models_or_weights_are_refused():
         average([])
     with pytest.raises(ValueError, match="expected a weight for each of 2 models, got 1"):
         average([nn.Linear(1, 1)] * 2, weights=[1])
+
+
+def test_a_model_that_keeps_its_last_output_can_be_averaged():
+    model = nn.Linear(1, 1)
+    model.last = model(torch.ones(1, 1))
+    assert torch.equal(average([model, model]).weight, model.weight)
+    assert model.last.requires_grad
+
+
+def test_a_network_with_no_share_does_not_count_even_if_it_is_ruined():
+    good, ruined = nn.Linear(2, 2), nn.Linear(2, 2)
+    nn.init.constant_(ruined.weight, float("nan"))
+    for models, weights in (([good, ruined], [1, 0]), ([ruined, good], [0, 1])):
+        assert torch.equal(average(models, weights=weights).weight, good.weight)
+    assert average([good, ruined]).weight.isnan().all()
+
+
+def test_layers_of_other_classes_are_refused_though_they_hold_the_same():
+    models = [nn.Sequential(nn.Linear(2, 2), kind()) for kind in (nn.ReLU, nn.Sigmoid)]
+    got = "'1' of class torch.nn.ReLU in the first and torch.nn.Sigmoid in model 1"
+    with pytest.raises(ValueError, match=f"expected models of one architecture, got {got}"):
+        average(models)
+    with pytest.raises(ValueError, match=r"'1' of class None in the first and torch\.nn\.ReLU in model 1"):
+        average([models[0][:1], models[0]])
+
+
+def test_classes_that_were_made_for_each_network_anew_are_the_same_by_name():
+    norms = [nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)) for _ in range(2)]
+    assert type(norms[0]) is not type(norms[1])
+    average(norms)
+
+
+@pytest.mark.parametrize(
+    ("models", "got"),
+    [(nn.Sequential(nn.Linear(2, 2)), "Sequential"), (3, "int"), ([nn.Linear(2, 2), 4], "int for model 1")],
+)
+def test_what_is_no_list_of_models_is_refused(models, got):
+    with pytest.raises(ValueError, match=f"expected a list of models, got {got}$"):
+        average(models)

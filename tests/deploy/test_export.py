@@ -176,6 +176,44 @@ def test_a_network_that_cannot_be_exported_is_refused_in_one_line():
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("way", [as_torch, lambda model: to_program(model, torch.zeros(2, 3))])
+def test_what_is_no_model_is_refused(way):
+    with pytest.raises(ValueError, match=r"expected model to be an nn\.Module, got int"):
+        way(3)
+
+
+def test_an_example_without_an_image_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"expected an example of one image or more, got none in shape \(0, 3\)"):
+        to_program(nn.Linear(3, 2).eval(), torch.zeros(0, 3))
+
+
+class Tempered(nn.Module):
+    def forward(self, x, temperature):
+        return x / temperature
+
+
+def test_a_batch_of_one_beside_another_length_of_one_asks_for_more():
+    temperature = torch.ones(1)
+    with pytest.raises(ValueError, match=r"expected an example of two images or more, since .* got ") as raised:
+        to_program(Tempered().eval(), (torch.zeros(1, 3), temperature))
+    assert "\n" not in str(raised.value)
+    program = to_program(Tempered().eval(), (torch.zeros(2, 3), temperature))
+    assert program.module()(torch.zeros(5, 3), temperature).shape == (5, 3)
+
+
+def test_a_file_in_a_folder_that_does_not_exist_is_refused_before_the_export(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: pytest.fail("it was exported first"))
+    with pytest.raises(ValueError, match=r"expected path to be in a folder that exists, got .*nowhere/m\.onnx"):
+        to_onnx(nn.ReLU().eval(), torch.zeros(2, 3), tmp_path / "nowhere" / "m.onnx")
+
+
+def test_a_model_that_keeps_its_last_output_can_be_exported():
+    model = trained(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)))
+    x = torch.randn(2, 3)
+    model.last = model(x)
+    torch.testing.assert_close(to_program(model, x).module()(x), model.last)
+
+
 @pytest.mark.parametrize("call", ["to_onnx(model, x, 'm')", "run_onnx('m', x)", "compare(model, x)"])
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(call, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else name)

@@ -89,6 +89,22 @@ def test_half_precision_is_folded_in_float64_and_rounded_once():
     assert torch.equal(conv.bias, bias.to(torch.bfloat16))
 
 
+def test_weights_that_half_precision_cannot_hold_are_refused_by_name():
+    model = trained(nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3, eps=0.0))).half()
+    with torch.no_grad():
+        model[0].weight.fill_(1)
+        model[1].running_var.fill_(1e-7)
+        model[1].weight.fill_(500)
+        model[1].running_mean.zero_()
+    with pytest.raises(ValueError, match=r"expected folded weights within the range of torch\.float16, got .* '0'"):
+        fold(model, torch.zeros(1, 2, 5, 5))
+    model[0].weight.data.mul_(1e-4)
+    model[1].running_mean.fill_(1)  # the weights are small now, and the bias alone is too large
+    with pytest.raises(ValueError, match=r"expected folded weights within the range of torch\.float16, got .* '0'"):
+        fold(model, torch.zeros(1, 2, 5, 5))
+    assert len(fold(model.to(torch.bfloat16), torch.zeros(1, 2, 5, 5)).folded) == 1
+
+
 @pytest.mark.parametrize("required", [True, False])
 def test_the_new_parameters_require_gradients_where_the_weight_did(required):
     model = trained(plain()).requires_grad_(required)
@@ -333,6 +349,11 @@ def test_an_example_that_is_no_example_is_refused():
         ValueError, match="expected example to be a tensor, or a tuple of the model's arguments, got list"
     ):
         fold(plain().eval(), [torch.zeros(2, 2, 6, 6)])
+
+
+def test_an_example_without_an_image_would_show_nothing_and_is_refused():
+    with pytest.raises(ValueError, match=r"expected an example of one image or more, got none in shape \(0, 2, 6, 6\)"):
+        fold(plain().eval(), torch.zeros(0, 2, 6, 6))
 
 
 def test_a_setting_that_decides_the_path_is_followed():

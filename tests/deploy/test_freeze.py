@@ -196,3 +196,9 @@ def test_a_layer_that_cannot_be_frozen_is_named_and_nothing_has_changed():
         freeze(model)
     assert model[1].training
     assert model[1].weight.requires_grad
+
+
+@pytest.mark.parametrize("call", [freeze, unfreeze])
+def test_what_is_no_model_is_refused(call):
+    with pytest.raises(ValueError, match=r"expected model to be an nn\.Module, got int"):
+        call(3)
