@@ -108,7 +108,12 @@ def test_nothing_changes_when_the_training_step_raises(model):
 
 def test_a_forward_that_was_set_on_the_instance_does_not_reach_the_original():
     model = perceptron()
-    model.forward = nn.Sequential(*model).forward  # a copy's, too, is that of the original's layers
+    layers = nn.Sequential(*model)
+
+    def forward(x):
+        return layers(x)  # a copy's, too, is that of the original's layers
+
+    model.forward = forward
     loader, before = rows(), snapshot(model)
     examine(model, loader)
     assert_same({**before, "random": None}, {**snapshot(model), "random": None})

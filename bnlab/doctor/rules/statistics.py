@@ -26,7 +26,7 @@ def stale_statistics(observation: Observation) -> Iterator[Finding]:
     Far: in a pass over the loader in evaluation mode, a channel's mean is off by more than half a standard deviation,
     or its standard deviation by a factor of more than exp(.5) = 1.65; or the layer as a whole spreads more than
     exp(.2) = 1.22 times too wide or too narrow, as where two networks' statistics were averaged. In 60 layers of
-    healthy networks whose learning rate fell at the end these were at most .38, 1.34 and 1.07. It also has to be beyond
+    healthy networks whose learning rate fell at the end these were at most .33, 1.34 and 1.07. It also has to be beyond
     what chance gives at a rate of .3% a layer, by the spread of the images' means (see `bnlab.deploy.per_image`;
     `drift` states the measured rate). A warning at the first such layer in the order of the pass: those behind it meet
     what it makes of its own error. Silent where the layer is frozen. In training an average that is still young, and so
