@@ -94,10 +94,10 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
-    """The batch with its tensors on the device."""
+    """A copy of the batch on the device, so that a model that works in place leaves the loader's own."""
     if isinstance(batch, PackedSequence):
         return batch.to(device)  # type: ignore[arg-type]  # the stub lists one of its forms
-    return mapped(batch, lambda x: x.to(device))
+    return mapped(batch, lambda x: x.to(device, copy=True))
 
 
 def some_of(batch: Any, index: Tensor) -> Any:

@@ -73,6 +73,8 @@ def examine(
         raise ValueError(
             "expected a model that knows its shapes, got one with lazy layers; run a batch through it first"
         )
+    if any(tensor.is_meta for tensor in (*inner.parameters(), *inner.buffers())):
+        raise ValueError("expected a model that holds numbers, got one on the meta device")
     observation = Observation(inner, purpose, optimizer, norms_of(inner), processes)
     if observation.norms:
         with random_state_kept(loader), kept(inner):

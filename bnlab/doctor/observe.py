@@ -38,7 +38,12 @@ class Norm:
     @property
     def trains_by_batch(self) -> bool:
         """Whether it normalises by the batch and moves running statistics, as it stands now."""
-        return bool(self.layer.training) and not isinstance(self.layer, FrozenBatchNorm)
+        return bool(self.layer.training) and not self.is_constant
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its class knows no training: it has no momentum, by which statistics could move."""
+        return isinstance(self.layer, FrozenBatchNorm) or not hasattr(self.layer, "momentum")
 
     @property
     def is_new(self) -> bool:
@@ -52,7 +57,7 @@ class Norm:
     def is_frozen(self) -> bool:
         """Whether it is a frozen layer, or in evaluation mode with a scale and shift that ask for no gradient."""
         asks = any(parameter.requires_grad for parameter in self.affine)
-        return isinstance(self.layer, FrozenBatchNorm) or not (self.layer.training or asks or not self.affine)
+        return self.is_constant or not (self.layer.training or asks or not self.affine)
 
     @property
     def is_synchronised(self) -> bool:
@@ -111,7 +116,7 @@ class Observation:
 
     def froze(self, norm: Norm) -> bool:
         """Whether somebody froze it: in a model that serves, which is all in evaluation mode, only its class tells."""
-        return isinstance(norm.layer, FrozenBatchNorm) or (self.purpose == "training" and norm.is_frozen)
+        return norm.is_constant or (self.purpose == "training" and norm.is_frozen)
 
     @property
     def usual_batch(self) -> int:

@@ -87,6 +87,8 @@ def watch_steps(
 def _copy_of(optimizer: torch.optim.Optimizer, model: nn.Module, copied: nn.Module) -> torch.optim.Optimizer:
     copies = dict(copied.named_parameters())
     memo = {id(parameter): copies[name] for name, parameter in model.named_parameters()}
+    if isinstance(optimizer, torch.optim.LBFGS):  # whose copies lack an attribute that their step reads (torch 2.13)
+        raise ValueError("expected an optimizer that can be copied, got LBFGS; give train_step two parameters")  # noqa: TRY004 - as for every bad argument
     return copy.deepcopy(optimizer, memo)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.report import Finding, Severity
 
+FAINT = 0.1  # of eps: a channel of less variance leaves with a standard deviation below .3
 DEAD_SCALE = 1e-3  # a channel scaled by less says a thousandth of what its neighbours say
 MANY_DEAD = 0.25  # constant border pixels and channels that weight decay gave up stay below this share
 LARGEST_SCALE = 100.0  # the output's standard deviation; trained scales lie around 1
@@ -26,17 +27,24 @@ class _Case(NamedTuple):
 def dead_or_exploding(observation: Observation) -> Iterator[Finding]:
     """BN009: channels that carry nothing, or so much that they drown the rest.
 
-    Dead: a scale below a thousandth, or a variance below eps, measured over the loader if there is one, else as stored:
-    eps is then the larger part of what batch norm divides by. A few dead channels are usual: a note, and a warning if
-    they are a quarter of a layer or more. A whole layer with a scale of exactly 0 is how residual branches start
-    (Goyal et al. 2017, section 5.1, arXiv:1706.02677): a note. Exploding, a warning: a scale above 100, or 30 times the
-    layer's median, or a variance above 1e10. The limits are rules of thumb, far from where trained layers lie.
+    Dead or faint: a scale below a thousandth, or a variance below a tenth of eps, measured over the loader if there is
+    one, else as stored: the channel then leaves with a standard deviation below .3. A few such channels are usual: a
+    note, and a warning if they are a quarter of a layer or more. A variance between that and eps is a note: eps is then
+    the larger part of what batch norm divides by. A whole layer with a scale of exactly 0 is how residual branches
+    start (Goyal et al. 2017, section 5.1, arXiv:1706.02677): a note. Exploding, a warning: a scale above 100, or 30
+    times the layer's median, or a variance above 1e10. The limits are rules of thumb, far from where trained layers
+    lie.
     """
     norms = observation.norms
     yield from _finding(
         [case for norm in norms for case in _dead(norm, observation)],
-        "They carry nothing; where the variance is gone, what is left of it is blown up.",
+        "They carry next to nothing; and what once varies where nothing did is blown up.",
         "look at what feeds {}: prune the channels, or lower weight decay and learning rate",
+    )
+    yield from _finding(
+        [case for norm in norms for case in _shrunk(norm, observation)],
+        "eps is then the larger part of what batch norm divides by, and the channels leave smaller than 1.",
+        "scale the input of {} up, or lower its eps",
     )
     yield from _finding(
         [case for norm in norms for case in _exploding(norm, observation)],
@@ -54,7 +62,7 @@ def _finding(cases: list[_Case], why: str, fix: str) -> Iterator[Finding]:
 
 def _dead(norm: Norm, observation: Observation) -> Iterator[_Case]:
     scale, var = _scale(norm), _variance(norm, observation)
-    by_scale, by_var = scale.abs() < DEAD_SCALE, var < norm.layer.eps
+    by_scale, by_var = scale.abs() < DEAD_SCALE, var < FAINT * norm.layer.eps
     dead = by_scale | by_var
     if not scale.any() and not by_var.any():
         text = f"The scale is 0 in all {len(scale)} channels, as at the start of a residual branch."
@@ -65,9 +73,21 @@ def _dead(norm: Norm, observation: Observation) -> Iterator[_Case]:
         if by_scale.any():
             parts.append(f"{int(by_scale.sum())} with a scale below {DEAD_SCALE:g} (smallest {scale.abs().min():.1g})")
         if by_var.any():
-            parts.append(f"{int(by_var.sum())} with a variance below eps (smallest {var.min():.1g})")
-        text = f"{int(dead.sum())} of {len(dead)} channels are dead: {', '.join(parts)}."
+            parts.append(f"{int(by_var.sum())} with a variance far below eps (smallest {var.min():.1g})")
+        text = f"{int(dead.sum())} of {len(dead)} channels are dead or faint: {', '.join(parts)}."
         yield _Case("warning" if share >= MANY_DEAD else "note", share, norm, text)
+
+
+def _shrunk(norm: Norm, observation: Observation) -> Iterator[_Case]:
+    var, eps = _variance(norm, observation), norm.layer.eps
+    shrunk = (var >= FAINT * eps) & (var < eps)
+    if shrunk.any():
+        least = var[shrunk].min().item()
+        text = (
+            f"{int(shrunk.sum())} of {len(var)} channels vary by less than eps={eps:g}: the smallest variance is "
+            f"{least:.1g}, so that channel leaves with a standard deviation of {(least / (least + eps)) ** 0.5:.2f}."
+        )
+        yield _Case("note", shrunk.double().mean().item(), norm, text)
 
 
 def _exploding(norm: Norm, observation: Observation) -> Iterator[_Case]:

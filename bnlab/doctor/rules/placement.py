@@ -110,7 +110,9 @@ def shared(observation: Observation) -> Iterator[Finding]:
             norm.name,
             f"{places}{runs}{far}.",
             "Each call is normalised by its own batch in training, and by one pooled average in evaluation.",
-            "give each place a layer of its own",
+            "give each place a layer of its own"
+            if len(norm.names) > 1
+            else "run the calls as one batch (torch.cat); or a norm for each kind, if the kind is known in evaluation",
             norm.names[1:],
         )
 

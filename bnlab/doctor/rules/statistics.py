@@ -20,8 +20,8 @@ FAR = 0.5  # standard deviations by which a channel's mean, or the logarithm of 
 def stale_statistics(observation: Observation) -> Iterator[Finding]:
     """BN004: running statistics that no batch ever moved, or that are far from what the data gives now.
 
-    Never moved: mean 0, variance 1 and no batch counted. An error in a model meant for inference; in training a warning
-    where other layers have met batches, since a whole network that has not is new.
+    Never moved: mean 0, variance 1 and no batch counted. An error in a model meant for inference; in training a note
+    where other layers have met batches: a new head, or part of a checkpoint that was not loaded.
 
     Far: in a pass over the loader in evaluation mode, a channel's mean is off by more than half a standard deviation,
     or its standard deviation by a factor of more than exp(.5) = 1.65; or the layer as a whole spreads more than
@@ -34,13 +34,16 @@ def stale_statistics(observation: Observation) -> Iterator[Finding]:
     """
     never = [norm for norm in observation.norms if norm.is_new]
     if never and (observation.purpose == "inference" or len(never) < len(observation.norms)):
+        serves = observation.purpose == "inference"
         yield Finding(
             "BN004",
-            "error" if observation.purpose == "inference" else "warning",
+            "error" if serves else "note",
             never[0].name,
             f"{len(never)} of {len(observation.norms)} batch-norm layers have met 0 batches: mean 0, variance 1.",
-            "Evaluation normalises by these starting values, not by the data.",
-            "bnlab.deploy.recalibrate(model, loader)",
+            "Evaluation normalises by these starting values, not by the data."
+            if serves
+            else "Training will fill them, if they are new; if they should have come from a checkpoint, they did not.",
+            "bnlab.deploy.recalibrate(model, loader)" if serves else "model.load_state_dict(checkpoint, strict=True)",
             tuple(norm.name for norm in never[1:]),
         )
     stale = []

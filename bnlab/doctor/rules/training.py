@@ -20,7 +20,7 @@ def momentum(observation: Observation) -> Iterator[Finding]:
     recalibration: that, and all above .5, is a warning. None (the plain average) and 0 (BN004's) are left alone.
     """
     for value in sorted({norm.layer.momentum for norm in observation.norms if _is_large(norm.layer)}, reverse=True):
-        names = [norm.name for norm in observation.norms if norm.layer.momentum == value and norm.tracked]
+        names = [norm.name for norm in observation.norms if _is_large(norm.layer) and norm.layer.momentum == value]
         mistaken = OTHER_CONVENTION <= value < 1
         other = f" The other convention's {value:g} is {1 - value:.3g} here." if mistaken else ""
         yield Finding(
@@ -77,7 +77,7 @@ def checkpointing(observation: Observation) -> Iterator[Finding]:
     if probe and again:
         layer = next(norm.layer for norm in observation.norms if norm.name == again[0])
         runs = probe.forward[again[0]] + probe.backward[again[0]]
-        m = layer.momentum
+        m = getattr(layer, "momentum", None)
         effect = (
             f", so its momentum of {m:g} acts as {1 - (1 - m) ** (runs / probe.forward[again[0]]):.3g}" if m else ""
         )
@@ -109,8 +109,8 @@ def accumulation(observation: Observation) -> Iterator[Finding]:
         "warning" if images < SHOWS else "note",
         next(iter(steps.calls)),
         f"{times:g} passes back for one step of the optimizer, of {images} images each.",
-        f"The gradient is that of {images * times:g} images, and batch norm still normalises {images} at a time.",
-        'bnlab.deploy.convert(model, to="group_norm")  # or a batch that fits, or SyncBatchNorm over several devices',
+        f"If they add up to one batch, it is one of {images * times:g} images, and batch norm sees {images} at a time.",
+        'bnlab.deploy.convert(model, to="group_norm")  # or SyncBatchNorm; if it is pretrained, deploy.freeze(model)',
         tuple(list(steps.calls)[1:]),
     )
 
