@@ -66,10 +66,14 @@ class PerImage:
         return self.means.std(0) / math.sqrt(self.images)
 
     @property
+    def var_error(self) -> Float[Tensor, " c"]:
+        """The standard error of `var`, from the spread of the images' mean squares."""
+        return (self.variances + (self.means - self.mean).square()).std(0) / math.sqrt(self.images)
+
+    @property
     def log_var_error(self) -> Float[Tensor, " c"]:
-        """The standard error of the logarithm of `var`, from the spread of the images' mean squares (delta method)."""
-        squares = self.variances + (self.means - self.mean).square()
-        return squares.std(0) / math.sqrt(self.images) / self.var.clamp(min=torch.finfo(squares.dtype).tiny)
+        """The standard error of the logarithm of `var` (delta method)."""
+        return self.var_error / self.var.clamp(min=torch.finfo(self.means.dtype).tiny)
 
     @property
     def independent_values(self) -> Float[Tensor, " c"]:
@@ -99,17 +103,24 @@ class Distance(NamedTuple):
         return far | (self.widening.abs() > least) & (self.widening.abs() > critical * self.widening_error)
 
 
-def distance(layer: Any, seen: PerImage, training_batch: int) -> Distance:
+def distance(layer: Any, seen: PerImage, training_batch: int | None) -> Distance:
     """Compare what a layer met with the running statistics that it holds.
 
-    These are no constants either: an average with momentum m over training batches of n images has the noise of
-    `n (2 - m) / m` images, which is added to that of the images met. How far the weights moved while the average
-    was taken is not.
+    An average with momentum m over training batches of n images has the noise of `n (2 - m) / m` images, which is added
+    to that of the images met. How far the weights moved while the average was taken is not.
+
+    A sample may miss a channel's few large values, and then its mean and variance are too small, and so are their own
+    standard errors. Hence two precautions. No error is smaller than the layer's root mean square. And a narrowing is
+    judged by how much of the variance is missing, which is 1 at most, and not by a logarithm that has no bound: its
+    error is stretched accordingly.
 
     Args:
         layer: a batch norm layer with running statistics, one value per channel.
         seen: what it met.
-        training_batch: images in a batch of the training that made the running statistics.
+        training_batch: images in a batch of the training that made the running statistics; None if they have no noise.
+
+    Returns:
+        NaN or infinite where a statistic is, stored or met.
 
     Example:
         >>> layer = nn.BatchNorm1d(1, eps=0.0)
@@ -119,29 +130,33 @@ def distance(layer: Any, seen: PerImage, training_batch: int) -> Distance:
         tensor([2.], dtype=torch.float64)
     """
     mean, var = (stored.detach().cpu().double() for stored in (layer.running_mean, layer.running_var))
-    variance = var + layer.eps
-    averaged: float
-    momentum, batches = getattr(layer, "momentum", 0.0), getattr(layer, "num_batches_tracked", None)
-    if momentum is None:  # the plain average of all batches
-        averaged = math.inf if batches is None else max(int(batches), 1)
-    else:
-        averaged = (2 - momentum) / momentum if momentum else math.inf
-    noise = math.sqrt(1 + seen.images / (training_batch * averaged))
+    tiny = torch.finfo(var.dtype).tiny  # a channel that is constant has no error, not one of 0 / 0
+    stored, met = var + layer.eps, (seen.var + layer.eps).clamp(min=tiny)
+    wider = stored.maximum(met)
+    noise = math.sqrt(1 + seen.images / _images_behind(layer, training_batch))
+    ratio = met / stored
+    stretch = torch.where(ratio < 1, ratio.log() / (ratio - 1), 1)
     return Distance(
-        (seen.mean - mean) / variance.sqrt(),
-        _steady(noise * seen.mean_error / variance.sqrt()),
-        ((seen.var + layer.eps) / variance).log() / 2,
-        _steady(noise * seen.log_var_error / 2),
+        (seen.mean - mean) / stored.sqrt(),
+        noise * (seen.mean_error / stored.sqrt()).maximum(_usual(seen.mean_error / wider.sqrt())),
+        ratio.log() / 2,
+        noise * (seen.var_error / met).maximum(_usual(seen.var_error / wider)) * stretch / 2,
     )
 
 
-def _steady(errors: Float[Tensor, " c"]) -> Float[Tensor, " c"]:
-    """At least the median of the layer's channels.
+def _images_behind(layer: Any, training_batch: int | None) -> float:
+    """As many images as have the noise of its running statistics."""
+    momentum, batches = getattr(layer, "momentum", 0.0), getattr(layer, "num_batches_tracked", None)
+    if training_batch is None or momentum == 0:
+        return math.inf
+    if momentum is None:  # the plain average of all batches
+        return math.inf if batches is None else training_batch * max(int(batches), 1)
+    return float(training_batch * (2 - momentum) / momentum)
 
-    Values are skewed: where a sample misses the few large ones, its mean or variance is too small and so is its own
-    standard error, and a limit of that many standard errors alarms ten times as often as it should.
-    """
-    return errors.maximum(errors.median())
+
+def _usual(errors: Float[Tensor, " c"]) -> Float[Tensor, ""]:
+    """Root mean square over the channels that hold numbers."""
+    return errors[errors.isfinite()].square().mean().sqrt()
 
 
 @dataclass
@@ -232,7 +247,7 @@ def keeps_batch_statistics(module: nn.Module) -> bool:
     >>> keeps_batch_statistics(nn.BatchNorm1d(2)), keeps_batch_statistics(nn.InstanceNorm1d(2))
     (True, False)
     """
-    held = all(hasattr(module, name) for name in ("running_mean", "running_var"))
+    held = all(hasattr(module, name) for name in ("running_mean", "running_var", "eps"))
     return is_batch_norm(module) or (held and not isinstance(module, _InstanceNorm | InstanceNorm))
 
 
