@@ -150,10 +150,9 @@ def _stores(layer: nn.Module) -> bool:
 
 def _layer_drift(name: str, layer: nn.Module, seen: PerImage, training_batch: int | None, rate: float) -> LayerDrift:
     off = distance(layer, seen, training_batch)
-    sound = off.shift.isfinite() & off.widening.isfinite() & layer.running_var.isfinite().cpu()
+    sound = off.shift.isfinite() & off.widening.isfinite()
     limit = beyond_chance(seen.images, 2 * len(sound), rate)
-    errors = (off.shift / off.shift_error).abs().fmax((off.widening / off.widening_error).abs())
-    errors = errors.nan_to_num(posinf=math.inf).where(sound, 0)  # 0 / 0: nothing moved
+    errors = torch.fmax(*off.errors).nan_to_num(posinf=math.inf).where(sound, 0)  # 0 / 0: nothing moved
     return LayerDrift(
         name,
         off.shift[sound].square().mean().sqrt().item(),

@@ -97,10 +97,21 @@ class Distance(NamedTuple):
     widening: Float[Tensor, " c"]
     widening_error: Float[Tensor, " c"]
 
+    @property
+    def errors(self) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+        """By how many standard errors the shift and the widening are off.
+
+        A narrowing is judged by half the share of the variance that is missing. Near 0 that is the same, but it has a
+        bound, where the logarithm has none: a sample may miss a channel's few large values, and then has no variance.
+        """
+        bounded = torch.where(self.widening < 0, torch.expm1(2 * self.widening) / 2, self.widening)
+        return self.shift.abs() / self.shift_error, bounded.abs() / self.widening_error
+
     def beyond(self, critical: float, least: float) -> Bool[Tensor, " c"]:
         """Which channels are off by more than `critical` standard errors and by more than `least`, in either."""
-        far = (self.shift.abs() > least) & (self.shift.abs() > critical * self.shift_error)
-        return far | (self.widening.abs() > least) & (self.widening.abs() > critical * self.widening_error)
+        shifted, widened = self.errors
+        far, wide = self.shift.abs() > least, self.widening.abs() > least
+        return far & (shifted > critical) | wide & (widened > critical)
 
 
 def distance(layer: Any, seen: PerImage, training_batch: int | None) -> Distance:
@@ -110,9 +121,7 @@ def distance(layer: Any, seen: PerImage, training_batch: int | None) -> Distance
     to that of the images met. How far the weights moved while the average was taken is not.
 
     A sample may miss a channel's few large values, and then its mean and variance are too small, and so are their own
-    standard errors. Hence two precautions. No error is smaller than the layer's root mean square. And a narrowing is
-    judged by how much of the variance is missing, which is 1 at most, and not by a logarithm that has no bound: its
-    error is stretched accordingly.
+    standard errors. So no error is smaller than the layer's root mean square.
 
     Args:
         layer: a batch norm layer with running statistics, one value per channel.
@@ -132,15 +141,12 @@ def distance(layer: Any, seen: PerImage, training_batch: int | None) -> Distance
     mean, var = (stored.detach().cpu().double() for stored in (layer.running_mean, layer.running_var))
     tiny = torch.finfo(var.dtype).tiny  # a channel that is constant has no error, not one of 0 / 0
     stored, met = var + layer.eps, (seen.var + layer.eps).clamp(min=tiny)
-    wider = stored.maximum(met)
     noise = math.sqrt(1 + seen.images / _images_behind(layer, training_batch))
-    ratio = met / stored
-    stretch = torch.where(ratio < 1, ratio.log() / (ratio - 1), 1)
     return Distance(
         (seen.mean - mean) / stored.sqrt(),
-        noise * (seen.mean_error / stored.sqrt()).maximum(_usual(seen.mean_error / wider.sqrt())),
-        ratio.log() / 2,
-        noise * (seen.var_error / met).maximum(_usual(seen.var_error / wider)) * stretch / 2,
+        noise * (seen.mean_error / stored.sqrt()).maximum(_usual(seen.mean_error / stored.maximum(met).sqrt())),
+        (met / stored).log() / 2,
+        noise * (seen.var_error / met).maximum(_usual(seen.var_error / stored.maximum(met))) / 2,
     )
 
 

@@ -7,7 +7,7 @@ from bnlab.experiments.studies.weight_averaging import Result as AverageResult
 CHAPTER = "14_production"
 NADO = "Nado et al. 2020, arXiv:2006.10963"
 IZMAILOV = "Izmailov et al. 2018, arXiv:1803.05407"
-REPAIR = "Jordan et al. 2023, arXiv:2211.08403"
+REPAIR = "this course, after Jordan et al. 2023, arXiv:2211.08403, who match the units first"
 FOLKLORE = "common belief"
 SERVED = "the same trained networks and images, in random batches of 36, by each batch's statistics or by stored ones."
 PATH = "the same pairs of trained networks, with averaged running statistics or those of the training split."
