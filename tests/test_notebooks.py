@@ -36,7 +36,8 @@ IGNORED = {
         "image, label, likeness = data.test.x[:1], data.test.y[0], {}",
     ],
     "10_mistakes": [
-        "trained, brighter = network.requires_grad_(requires_grad=False), 0.3 * (data.train.x.max() - data.train.x.min())",
+        "trained, brighter = network.requires_grad_(requires_grad=False), "
+        "0.3 * (data.train.x.max() - data.train.x.min())",
         'reports["Fine-tuning with moving statistics"] = examine(moving.train())',
         "class Separately(nn.Module):",
         'reports["One norm, two domains"] = examine(Separately(network()), pairs[:1056].split(32))',
