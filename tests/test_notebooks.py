@@ -36,8 +36,7 @@ IGNORED = {
         "image, label, likeness = data.test.x[:1], data.test.y[0], {}",
     ],
     "10_mistakes": [
-        "trained, brighter = network.requires_grad_(requires_grad=False), "
-        "0.3 * (data.train.x.max() - data.train.x.min())",
+        "trained, brighter = network.requires_grad_(requires_grad=False), 0.3 * (data.train.x.max() - data.train.x.min())",  # noqa: E501 - as it stands there
         'reports["Fine-tuning with moving statistics"] = examine(moving.train())',
         "class Separately(nn.Module):",
         'reports["One norm, two domains"] = examine(Separately(network()), pairs[:1056].split(32))',
@@ -48,7 +47,7 @@ IGNORED = {
     ],
     "14_production": [
         "data, ledger, slow = digits(), claims.ledger(), lambda channels: nn.BatchNorm2d(channels, momentum=0.01)",
-        'versions, shares = {"as trained": network, "folded": folded}, {}',
+        'versions = {"as trained": network, "folded": folded}',
         "norms = [name for name, layer in network.named_modules() if isinstance(layer, nn.BatchNorm2d)]",
         "off = {}",
     ],

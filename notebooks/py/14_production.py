@@ -147,6 +147,7 @@ with torch.inference_mode():
         timers = [Timer("model(x)", globals={"model": m, "x": data.test.x[:size]}) for m in versions.values()]
         trained, without_norms = np.min([[timer.timeit(20).median for timer in timers] for _ in range(30)], axis=0)
         print(f"batch of {size:2}: folded takes {without_norms / trained:.2f} of the time")
+assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
 
 # %% [markdown]
 # How much it saves hangs on the processor, the batch and the size of the convolutions, and a compiler may have fused
