@@ -78,6 +78,16 @@ def test_the_noise_of_what_was_stored_is_allowed_for():
     assert drift(layer, [torch.randn(8, 32) for _ in range(300)]).alarm
 
 
+@pytest.mark.parametrize(
+    ("momentum", "images_behind"), [(0.1, 8 * 19), (0.5, 8 * 3), (None, 8 * 7), (0.0, float("inf"))]
+)
+def test_the_errors_are_those_of_both_samples(momentum, images_behind):
+    layer, x = nn.BatchNorm1d(3, momentum=momentum), torch.randn(40, 3)
+    layer.num_batches_tracked.fill_(7)
+    [exact], [noisy] = (drift(layer, [x], training_batch=batch).layers for batch in (None, 8))
+    assert exact.errors / noisy.errors == pytest.approx((1 + 40 / images_behind) ** 0.5, rel=1e-12)
+
+
 @pytest.mark.parametrize("training_batch", [None, 32])
 def test_how_the_window_is_cut_into_batches_does_not_matter(training_batch):
     layer, x = nn.BatchNorm1d(3), torch.randn(256, 3)
@@ -130,12 +140,20 @@ def test_what_is_no_number_alarms_and_the_others_are_judged(where, value, broken
         assert f": ALARM, NaN, infinite or no variance in {len(broken)} of 4 channels, {broken[0]} first" in repr(found)
     if len(broken) < 4:
         assert moved.layers[0].distance == pytest.approx(5, abs=0.1)
+        assert moved.layers[0].widening == pytest.approx(1, abs=0.1)
     else:
         assert "mean off" not in repr(moved)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("running_mean", NAN), ("running_var", NAN), ("running_var", INFINITE), ("running_var", -1.0)]
+    ("name", "value"),
+    [
+        ("running_mean", NAN),
+        ("running_var", NAN),
+        ("running_mean", INFINITE),
+        ("running_var", INFINITE),
+        ("running_var", -1.0),
+    ],
 )
 def test_stored_statistics_that_are_no_numbers_alarm(name, value):
     layer = nn.BatchNorm2d(4)
@@ -143,6 +161,8 @@ def test_stored_statistics_that_are_no_numbers_alarm(name, value):
     [healthy], [moved] = (drift(layer, [torch.randn(64, 4, 2, 2) + shift]).layers for shift in (0, 5))
     assert (healthy.alarm, healthy.broken, healthy.channels) == (True, (2,), 0)
     assert (moved.broken, moved.channels) == ((2,), 3)
+    assert moved.worst != 2
+    assert moved.errors < INFINITE
 
 
 def test_nothing_moves_where_nothing_varies():
