@@ -95,7 +95,7 @@ def drift(model: nn.Module, loader: Iterable[Any], *, training_batch: int | None
     Measured on thousands of healthy windows at a layer of 16 or 64 channels, stored statistics exact: up to .2% with 32
     or 100 images and .3% with 300, for normal and exponential values, maps with correlated positions and values that
     are 1 in 3 images of 100 and else 0. The promise ends where a window may well miss all values of a channel, so that
-    it looks dead: one channel of 3 images in 100 among 15 dense ones alarms in 32% of windows of 32 images, 5% of 100
+    it looks dead: one channel of 3 images in 100 among 15 dense ones alarms in 33% of windows of 32 images, 5% of 100
     and .1% of 300. So take a few hundred images. Of 100, nearly every window finds a channel that spreads .5 or 1.6
     times as wide.
 
