@@ -287,17 +287,21 @@ figures.accuracy_along_path(
 # %% [markdown]
 # Left, two starts: half-way most of the loss was the statistics', and the rest is the weights', since unit 7 of the one
 # has nothing to do with unit 7 of the other (Jordan et al. match the units first). Right, the fork: nothing to mend,
-# and no gain either. That an average is *better*, as SWA reports for long runs at large rates, did not show in runs as
-# short as these. Why do averaged statistics not fit? The mean of two independent weights has half their variance, and
-# what it makes of an input spreads accordingly less, which no average of two stored variances knows:
+# and hardly a gain: tenths of a point, with some seeds and not with others, so it is no claim of the ledger. SWA
+# reports more, for long runs at large rates. Why do averaged statistics not fit? The mean of two independent weights
+# has half their variance, and what it makes of an input spreads accordingly less, which no average of two stored
+# variances knows:
 
 # %%
 inputs, weights = torch.randn(10000, 64), [torch.randn(64, 200) for _ in range(2)]
 spread = [(inputs @ weight).var().item() for weight in (*weights, sum(weights) / 2)]
 print(f"average of two variances {np.mean(spread[:2]):.0f}, variance of the average {spread[2]:.0f}")
-for name in ("half-way-recalibrated", "half-way-as-good", "fork-average-better"):
+for name in ("half-way-recalibrated", "half-way-as-good"):
     print(ledger[name].summary)
 ends = path.exact["independent"][[0, -1]].mean()
+forks = path.exact["forked"]
+won = 100 * (forks[middle] - forks[[0, -1]]).mean()
+print(f"forks: the average against the ends {won:+.1f} points")
 lost, still_lost = (ends - way["independent"][middle].mean() for way in (path.averaged, path.exact))
 takeaway(
     "After averaging weights, take the statistics anew: half-way between two starts that won back over half of the "
@@ -305,7 +309,7 @@ takeaway(
     ledger["half-way-recalibrated"].verdict == "supported"
     and still_lost < lost / 2
     and ledger["half-way-as-good"].interval[1] < 0
-    and max(map(abs, ledger["fork-average-better"].interval)) < 1,
+    and abs(won) < 1,
 )
 reveal("half-way-weights")
 

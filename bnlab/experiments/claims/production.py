@@ -6,7 +6,6 @@ from bnlab.experiments.studies.weight_averaging import Result as AverageResult
 
 CHAPTER = "14_production"
 NADO = "Nado et al. 2020, arXiv:2006.10963"
-IZMAILOV = "Izmailov et al. 2018, arXiv:1803.05407"
 REPAIR = "this course, after Jordan et al. 2023, arXiv:2211.08403, who match the units first"
 FOLKLORE = "common belief"
 SERVED = "the same trained networks and images, in random batches of 36, by each batch's statistics or by stored ones."
@@ -87,16 +86,5 @@ DECLARATIONS = (
         unit="points",
         margin=0.0,
         measure=lambda result: _half_way_over_ends("independent", result),
-    ),
-    Declaration(
-        id="fork-average-better",
-        statement="The average of two MLPs (digits) that were one for 100 steps is a point better than the two.",
-        source=IZMAILOV,
-        study="weight_averaging",
-        chapter=CHAPTER,
-        control=ENDS,
-        unit="points",
-        margin=1.0,
-        measure=lambda result: _half_way_over_ends("forked", result),
     ),
 )

@@ -45,7 +45,6 @@ MEASURED = {
     "batch-statistics-cost-clean": 97 - 94,
     "half-way-recalibrated": 77 - 42,
     "half-way-as-good": 77 - (97 + 93) / 2,
-    "fork-average-better": 99 - (96 + 92) / 2,
 }
 RESULTS = {"served_shift": served, "weight_averaging": path}
 
