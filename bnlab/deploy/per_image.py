@@ -240,6 +240,9 @@ def image_moments(
         return None
     wide = rows.cpu().double()
     real = _real_steps(told, *wide.shape[::2])
+    if real is None:
+        var, mean = torch.var_mean(wide, 2, correction=0)
+        return mean, var, wide.shape[2]
     count = real.sum(1)
     wide, real, count = wide[count > 0], real[count > 0], count[count > 0, None]
     mean = torch.where(real[:, None], wide, 0).sum(2) / count
@@ -268,12 +271,12 @@ def beyond_chance(images: int, tests: int, rate: float) -> float:
     return float(stats.t.isf(rate / 2 / tests, max(images - 1, 1)))
 
 
-def _real_steps(told: dict[str, Any], images: int, positions: int) -> Bool[Tensor, "n positions"]:
-    """What `lengths` or `mask` of a `SequenceBatchNorm1d` calls real; all, if there is neither."""
+def _real_steps(told: dict[str, Any], images: int, positions: int) -> Bool[Tensor, "n positions"] | None:
+    """What `lengths` or `mask` of a `SequenceBatchNorm1d` calls real; None if there is neither."""
     if told.get("lengths") is not None:
         return torch.arange(positions) < torch.as_tensor(told["lengths"]).cpu()[:, None]
     mask = told.get("mask")
-    return mask.cpu() if isinstance(mask, Tensor) else torch.ones(images, positions, dtype=torch.bool)
+    return mask.cpu() if isinstance(mask, Tensor) else None
 
 
 def _pooled(given: Iterable[tuple[int, Tensor, Tensor, float]]) -> PerImage:

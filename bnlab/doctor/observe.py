@@ -191,7 +191,7 @@ def find_feeds(observation: Observation, model: nn.Module) -> None:
 
 def _images_of_a_batch(loader: Iterable[Any]) -> int:
     batches = min(len(loader), MOST_BATCHES) if isinstance(loader, Sized) else MOST_BATCHES
-    return -(-IMAGES // max(batches, 1))
+    return max(round(IMAGES / max(batches, 1)), 2)  # two, since one has no spread within its batch
 
 
 def _first(loader: Iterable[Any]) -> Iterator[Any]:
