@@ -239,7 +239,7 @@ def image_moments(
     if rows is None or rows.numel() == 0 or not rows.is_floating_point():
         return None
     wide = rows.cpu().double()
-    real = _real_steps(told, *wide.shape[::2])
+    real = _real_steps(told, wide.shape[2])
     if real is None:
         var, mean = torch.var_mean(wide, 2, correction=0)
         return mean, var, wide.shape[2]
@@ -271,7 +271,7 @@ def beyond_chance(images: int, tests: int, rate: float) -> float:
     return float(stats.t.isf(rate / 2 / tests, max(images - 1, 1)))
 
 
-def _real_steps(told: dict[str, Any], images: int, positions: int) -> Bool[Tensor, "n positions"] | None:
+def _real_steps(told: dict[str, Any], positions: int) -> Bool[Tensor, "n positions"] | None:
     """What `lengths` or `mask` of a `SequenceBatchNorm1d` calls real; None if there is neither."""
     if told.get("lengths") is not None:
         return torch.arange(positions) < torch.as_tensor(told["lengths"]).cpu()[:, None]
