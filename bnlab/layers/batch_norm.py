@@ -29,8 +29,8 @@ class BatchNorm(ChannelNorm):
         device: where parameters and buffers live.
         dtype: floating dtype of parameters and buffers.
         bias: whether `affine` also learns a shift.
-        backend: "torch" or "manual": who computes, with the same result; see `functional.batch_norm`. It is no part of
-            a checkpoint.
+        backend: "torch", "manual", "numba", "triton" or "auto": who computes, with the same result; see
+            `functional.batch_norm`. It is no part of a checkpoint.
 
     Raises:
         ValueError: at construction, `num_features` is below 1 or `backend` is unknown; in the forward pass, the input's

@@ -1,7 +1,7 @@
 """Batch normalisation of a tensor: the computation that the modules of `bnlab.layers` stand on."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from importlib import import_module
+from types import ModuleType
 
 import torch
 from jaxtyping import Float
@@ -10,19 +10,16 @@ from torch import Tensor
 from bnlab.layers import elementary, manual
 from bnlab.layers.elementary import batch_statistics
 
-__all__ = ["BACKENDS", "Backend", "backend_named", "batch_norm", "batch_statistics", "update_running_stats"]
+__all__ = ["BACKENDS", "backend_named", "batch_norm", "batch_statistics", "update_running_stats"]
 
-
-class Backend(NamedTuple):
-    """Who computes the output and its gradient, in training and in evaluation; see `elementary` for the arguments."""
-
-    normalise_by_batch: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    normalise_by: Callable[..., Tensor]
-
-
-BACKENDS = {
-    "torch": Backend(elementary.normalise_by_batch, elementary.normalise_by),
-    "manual": Backend(manual.normalise_by_batch, manual.normalise_by),
+# Who computes the output and its gradient: a module with `normalise_by_batch` and `normalise_by`, as in `elementary`.
+# Compiled ones stand here by name, since numba and Triton are loaded only for those who ask for them.
+BACKENDS: dict[str, ModuleType | str] = {
+    "torch": elementary,
+    "manual": manual,
+    "numba": "bnlab.layers.compiled_cpu",
+    "triton": "bnlab.layers.compiled_gpu",
+    "auto": "bnlab.layers.compiled_auto",
 }
 
 
@@ -56,7 +53,8 @@ def batch_norm(
         momentum: weight of the new batch, `running = (1 - momentum) * running + momentum * batch`.
         eps: added to the variance, under the root.
         backend: "torch" leaves the derivative to autograd; "manual" has it written by hand, and keeps less memory for
-            the backward pass (see `bnlab.layers.manual`).
+            the backward pass (see `bnlab.layers.manual`). "numba" and "triton" are compiled, for the CPU and for a
+            CUDA device, and have no second derivative; "auto" takes the one of the two that fits `x`, or "torch".
 
     Returns:
         The normalised tensor, of the shape, dtype and memory format of `x`.
@@ -71,21 +69,23 @@ def batch_norm(
         tensor([[-1., -1.],
                 [ 1.,  1.]])
     """
-    _check_input(x, training=training, eps=eps)
-    _check_per_channel(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    check_input(x, training=training, eps=eps)
+    check_per_channel(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     chosen = backend_named(backend)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("evaluation needs running_mean and running_var, got None")
-        return chosen.normalise_by(x, running_mean, running_var, weight, bias, eps)
+        evaluated: Tensor = chosen.normalise_by(x, running_mean, running_var, weight, bias, eps)
+        return evaluated
 
+    y: Tensor
     y, mean, var = chosen.normalise_by_batch(x, weight, bias, eps)
     if running_mean is not None and running_var is not None:
-        update_running_stats(running_mean, running_var, mean, var, count=_count(x), momentum=momentum)
+        update_running_stats(running_mean, running_var, mean, var, count=values_per_channel(x), momentum=momentum)
     return y
 
 
-def backend_named(name: str) -> Backend:
+def backend_named(name: str) -> ModuleType:
     """The backend of that name.
 
     Raises:
@@ -94,11 +94,13 @@ def backend_named(name: str) -> Backend:
     Example:
         >>> backend_named("numpy")
         Traceback (most recent call last):
-        ValueError: expected backend 'torch' or 'manual', got 'numpy'
+        ValueError: expected backend 'torch', 'manual', 'numba', 'triton' or 'auto', got 'numpy'
     """
     if name not in BACKENDS:
-        raise ValueError(f"expected backend {' or '.join(map(repr, BACKENDS))}, got {name!r}")
-    return BACKENDS[name]
+        *others, last = map(repr, BACKENDS)
+        raise ValueError(f"expected backend {', '.join(others)} or {last}, got {name!r}")
+    backend = BACKENDS[name]
+    return import_module(backend) if isinstance(backend, str) else backend
 
 
 @torch.no_grad()  # a buffer that kept its graph would keep every batch it has seen
@@ -141,24 +143,26 @@ def update_running_stats(
     running_var.copy_((1 - momentum) * running_var.to(batch_var.dtype) + momentum * unbiased_var)
 
 
-def _count(x: Tensor) -> int:
+def values_per_channel(x: Tensor) -> int:
     """Values per channel."""
     return x.numel() // x.shape[1]
 
 
-def _check_input(x: Tensor, *, training: bool, eps: float) -> None:
+def check_input(x: Tensor, *, training: bool, eps: float) -> None:
+    """Refuse an input, or an eps, that batch norm cannot take, with a ValueError of one line."""
     shape = tuple(x.shape)
     if x.ndim < 2 or x.shape[1] == 0:
         raise ValueError(f"expected x of shape (n, c, *spatial) with at least one channel, got {shape}")
     if not x.is_floating_point():
         raise ValueError(f"expected x of a floating-point dtype, got {x.dtype}")
-    if training and _count(x) == 1:
+    if training and values_per_channel(x) == 1:
         raise ValueError(f"expected more than one value per channel in training, got x of shape {shape}")
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"expected eps {'above 0 in training' if training else 'of at least 0'}, got {eps}")
 
 
-def _check_per_channel(x: Tensor, **per_channel: Tensor | None) -> None:
+def check_per_channel(x: Tensor, **per_channel: Tensor | None) -> None:
+    """Refuse parameters and statistics that are not one value per channel, with a ValueError that names the one."""
     channels = x.shape[1]
     for name, values in per_channel.items():
         if values is not None and values.shape != (channels,):

@@ -1,8 +1,8 @@
 import pytest
 
-from bnlab.layers.functional import BACKENDS
+from tests.layers.backends import OF_EVERY_ORDER
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=OF_EVERY_ORDER)
 def backend(request):
     return request.param

@@ -309,5 +309,7 @@ def test_a_module_without_channels_cannot_be_made(name, num_features):
 
 @each_module
 def test_a_module_of_an_unknown_backend_cannot_be_made(name):
-    with pytest.raises(ValueError, match=r"^expected backend 'torch' or 'manual', got 'numpy'$"):
+    with pytest.raises(
+        ValueError, match=r"^expected backend 'torch', 'manual', 'numba', 'triton' or 'auto', got 'numpy'$"
+    ):
         getattr(layers, name)(3, backend="numpy")
