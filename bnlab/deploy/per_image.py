@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
@@ -283,15 +284,11 @@ def _pooled(given: Iterable[tuple[int, Tensor, Tensor, float]]) -> PerImage:
     by_batch: dict[int, list[tuple[Tensor, Tensor, float]]] = {}
     for batch, mean, var, positions in given:
         by_batch.setdefault(batch, []).append((mean, var, positions))
-    means, variances, batches = [], [], []
-    for batch, calls in by_batch.items():
-        mean, var = _over_calls(calls)
-        means.append(mean)
-        variances.append(var)
-        batches += [batch] * len(mean)
-    counts = [positions for calls in by_batch.values() for _, _, positions in calls]
-    average = round(sum(counts) / len(counts))
-    return PerImage(torch.cat(means), torch.cat(variances), torch.tensor(batches), average)
+    moments = [_over_calls(calls) for calls in by_batch.values()]
+    means, variances = (torch.cat(values) for values in zip(*moments, strict=True))
+    batches = [batch for batch, (mean, _) in zip(by_batch, moments, strict=True) for _ in mean]
+    average = round(fmean(positions for calls in by_batch.values() for _, _, positions in calls))
+    return PerImage(means, variances, torch.tensor(batches), average)
 
 
 def _over_calls(calls: list[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor]:
