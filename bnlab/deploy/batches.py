@@ -27,7 +27,7 @@ def feed(model: nn.Module, batch: Any) -> Any:
         What the model returns.
 
     Raises:
-        ValueError: there is no tensor in the batch.
+        ValueError: there is no tensor in the batch, or none in what its first part is.
 
     Example:
         >>> feed(nn.Bilinear(2, 2, 1), (torch.ones(5, 2), torch.ones(5, 2), torch.ones(5))).shape
@@ -48,13 +48,19 @@ def feed(model: nn.Module, batch: Any) -> Any:
     count, head = len(required), batch[0]
     if count > 1 and type(head) in {tuple, list} and len(head) == count:
         return model(*head)
-    return model(*batch[:count]) if 1 < count <= len(batch) else model(head)
+    if 1 < count <= len(batch):
+        return model(*batch[:count])
+    if not tensors_in(head):
+        raise ValueError(
+            f"expected a batch that begins with a tensor, or with what holds one, got {type(head).__name__}"
+        )
+    return model(head)
 
 
 def tensors_in(batch: Any) -> list[Tensor]:
-    """All tensors of a batch, in order.
+    """All tensors of a batch or of an output, in order, however lists, tuples and dictionaries hold them.
 
-    >>> [tuple(x.shape) for x in tensors_in({"image": torch.ones(4, 3), "sizes": [torch.ones(4), 7]})]
+    >>> [tuple(x.shape) for x in tensors_in({"image": torch.ones(4, 3), "sizes": [torch.ones(4), 7], "loss": None})]
     [(4, 3), (4,)]
     """
     found: list[Tensor] = []

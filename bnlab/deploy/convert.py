@@ -8,6 +8,7 @@ from torch import nn
 from bnlab.deploy.report import Report, report_on
 from bnlab.deploy.survey import Place, batch_norm_layers, class_name, held_outside
 from bnlab.deploy.targets import TARGETS, Options, Target, replacement
+from bnlab.deploy.untouched import check_module
 from bnlab.layers.frozen import FrozenBatchNorm
 
 
@@ -66,8 +67,7 @@ def convert(
         to group_norm: 1 layer replaced, 0 left; 128 values in parameters kept; 128 values in running statistics dropped
           1: torch.nn.BatchNorm2d(64) -> torch.nn.GroupNorm(32, 64); kept weight, bias; dropped running_mean, ...
     """
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"expected model to be an nn.Module, got {type(model).__name__}")  # noqa: TRY004 - ValueError is for every bad argument
+    check_module(model)
     options = Options(groups, dimension, process_group)
     target = _target(to, options)
     places = batch_norm_layers(model)

@@ -10,7 +10,7 @@ from torch import nn
 
 from bnlab.deploy.batches import device_of, feed, to_device
 from bnlab.deploy.per_image import PerImage, beyond_chance, distance, keeps_batch_statistics, watching
-from bnlab.deploy.untouched import random_state_kept, working_copy
+from bnlab.deploy.untouched import check_module, random_state_kept, working_copy
 
 RATE = 0.003  # false alarms of a window, all layers together, where nothing but chance is at work
 LEAST = 0.1  # standard deviations: less is no drift that matters, however many images show it
@@ -116,8 +116,8 @@ def drift(model: nn.Module, loader: Iterable[Any], *, training_batch: int | None
         One entry for each layer that ran.
 
     Raises:
-        ValueError: no layer keeps running statistics, the loader brings fewer than two images, or `training_batch` is
-            below 1.
+        ValueError: `model` is no module, no layer keeps running statistics, the loader brings fewer than two images, or
+            `training_batch` is below 1.
 
     Example:
         >>> layer = nn.BatchNorm1d(3)
@@ -126,6 +126,7 @@ def drift(model: nn.Module, loader: Iterable[Any], *, training_batch: int | None
     """
     if training_batch is not None and training_batch < 1:
         raise ValueError(f"expected training_batch of at least 1, or None, got {training_batch}")
+    check_module(model)
     copied = working_copy(model).eval()
     layers = {name: layer for name, layer in copied.named_modules() if _stores(layer)}
     if not layers:

@@ -15,14 +15,16 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
+from bnlab.deploy.batches import tensors_in
 from bnlab.deploy.fold import fold
 from bnlab.deploy.pairs import NORMS
-from bnlab.deploy.parity import Example, arguments, in_short, largest_difference, outputs_of, tensors_in
+from bnlab.deploy.parity import Example, arguments, in_short, largest_difference, outputs_of
 from bnlab.deploy.survey import batch_norm_layers
 from bnlab.deploy.targets import TORCH
 from bnlab.deploy.untouched import check_module, working_copy
 from bnlab.layers.batch_norm import BatchNorm
 from bnlab.layers.frozen import FrozenBatchNorm
+from bnlab.layers.sync import SyncBatchNorm
 
 EXTRA = ("onnx", "onnxruntime", "onnxscript")
 
@@ -170,7 +172,8 @@ def check_extra() -> None:
 
 
 def _torch_layer(layer: Any) -> nn.Module:
-    kind: Any = TORCH[max(layer.layouts) - 3]  # the most axes that it takes
+    synchronised = isinstance(layer, SyncBatchNorm)  # takes input of any shape, and in evaluation sends nothing
+    kind: Any = nn.SyncBatchNorm if synchronised else TORCH[max(layer.layouts) - 3]  # the most axes that it takes
     new: nn.Module = kind(
         layer.num_features,
         layer.eps,

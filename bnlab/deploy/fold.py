@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bnlab.deploy.pairs import LINEAR_MAPS, TRANSPOSED, Pair, pairs
 from bnlab.deploy.parity import Example, arguments, in_short, largest_difference, outputs_of, widened, widened_arguments
-from bnlab.deploy.report import Left, _code, _layers
+from bnlab.deploy.report import Left, as_code, layers_in_words
 from bnlab.deploy.survey import batch_norm_layers, class_name
 from bnlab.deploy.untouched import check_module, working_copy
 
@@ -46,14 +46,15 @@ class Folding:
         return "\n".join((self._summary(), *lines))
 
     def _repr_markdown_(self) -> str:
-        rows = [f"| {', '.join(_code(name) for name in names)} | {what} |" for names, what in self._rows()]
+        rows = [f"| {', '.join(as_code(name) for name in names)} | {what} |" for names, what in self._rows()]
         table = ("", "| layer | what became of it |", "|---|---|", *rows) if rows else ()
         return "\n".join((self._summary(), *table))
 
     def _summary(self) -> str:
         if not self.folded and not self.left:
             return "no batch norm layer found, nothing folded"
-        return f"{_layers(len(self.folded))} folded, {len(self.left)} left; outputs agree to {TOLERANCE:g} in float64"
+        counts = f"{layers_in_words(len(self.folded))} folded, {len(self.left)} left"
+        return f"{counts}; outputs agree to {TOLERANCE:g} in float64"
 
     def _rows(self) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from ((one.names, f"{one.layer} folded into {one.into}") for one in self.folded)

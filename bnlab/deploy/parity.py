@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from bnlab.deploy.batches import tensors_in
 from bnlab.deploy.untouched import working_copy
 
 Example = Tensor | tuple[Any, ...]
@@ -29,15 +30,6 @@ def arguments(example: Any) -> tuple[Any, ...]:
     if first is not None and not len(first):
         raise ValueError(f"expected an example of one image or more, got none in shape {tuple(first.shape)}")
     return args
-
-
-def tensors_in(outputs: Any) -> list[Tensor]:
-    """The tensors of an output, however lists, tuples and dictionaries hold them.
-
-    >>> len(tensors_in({"logits": torch.zeros(2), "maps": [torch.zeros(3), torch.zeros(4)], "loss": None}))
-    3
-    """
-    return [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
 
 
 def outputs_of(model: nn.Module, args: tuple[Any, ...]) -> list[Tensor]:

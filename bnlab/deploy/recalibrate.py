@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bnlab.deploy.batches import device_of, feed, to_device
+from bnlab.deploy.untouched import buffers_kept, check_module
 from bnlab.layers.batch_norm import BatchNorm
 from bnlab.layers.functional import batch_statistics
 from bnlab.layers.recurrent import SequenceBatchNorm1d
@@ -25,22 +27,24 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
     LeVeque 1983): a short last batch weighs by its size, and the spread between the batches' means is part of the
     variance, which is stored unbiased. NaN passes through.
 
-    Nothing else changes: parameters, their gradients, the mode of each module and all other buffers are as before. If
-    anything raises, nothing has changed at all. A layer that no batch reaches keeps what it had; one that is used
-    several times in a pass pools all that it was given. `num_batches_tracked` becomes the number of batches pooled,
-    so that a layer with `momentum=None` goes on averaging. Frozen layers keep their constants. In a distributed run
-    each process pools its own batches; synchronised layers talk to each other in the pass, so every process must
-    bring as many.
+    Nothing else changes: parameters, their gradients, the mode of each module and all other buffers are as before, also
+    those that the forward pass replaces by new tensors. If anything raises, nothing has changed at all. A layer that no
+    batch reaches keeps what it had; one that is used several times in a pass pools all that it was given.
+    `num_batches_tracked` becomes the number of batches pooled, so that a layer with `momentum=None` goes on averaging.
+    Frozen layers keep their constants. In a distributed run each process pools its own batches; synchronised layers
+    talk to each other in the pass, so every process must bring as many.
 
     Args:
         model: holds batch-norm layers with running statistics, those of `torch.nn` or of `bnlab.layers`.
-        loader: yields batches, each a tensor or a tuple or list that begins with one; they are moved to the device of
-            the model's first parameter or buffer. A generator will do.
+        loader: yields batches: the input itself, a tuple or list that begins with it, such as `(x, y)`, or a dict of
+            arguments of `forward`. They are copied to the device of the model's first parameter or buffer. A generator
+            will do.
 
     Raises:
-        ValueError: no layer of the model keeps running statistics; one is a `SequenceBatchNorm1d`, of whose input only
-            its caller knows what is padding; a batch is of another kind; a batch brings a layer a single value per
-            channel, which has no variance; or no layer was reached, as by an empty loader.
+        ValueError: `model` is no module or `loader` no iterable; no layer keeps running statistics; one is a
+            `SequenceBatchNorm1d`, of whose input only its caller knows what is padding; a batch begins with something
+            that holds no tensor; a batch brings a layer a single value per channel, which has no variance; or no layer
+            was reached, as by an empty loader.
 
     Example:
         >>> layer = nn.BatchNorm1d(1)
@@ -48,21 +52,24 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
         >>> layer.running_mean, layer.running_var
         (tensor([5.]), tensor([8.5000]))
     """
+    check_module(model)
+    if not isinstance(loader, Iterable):
+        raise ValueError(f"expected loader to be an iterable of batches, got {type(loader).__name__}")  # noqa: TRY004 - ValueError is for every bad argument
     pools = _pools(model)
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     hooks = [layer.register_forward_pre_hook(pool.add, with_kwargs=True) for layer, pool in pools.items()]
     try:
-        for module, _ in modes:
-            module.training = module in pools  # not by train(), which some models override to keep their layers frozen
-        _run(model, loader)
+        with buffers_kept(model):
+            for module, _ in modes:
+                module.training = module in pools  # not by train(), which some models override to keep layers frozen
+            for batch in loader:
+                with torch.no_grad():  # which the loader itself may not want
+                    feed(model, to_device(batch, device_of(model)))
     finally:
         for hook in hooks:
             hook.remove()
         for module, mode in modes:
             module.training = mode
-        for buffer, before in buffers:
-            buffer.copy_(before)
     if not any(pool.batches for pool in pools.values()):
         raise ValueError("expected a loader whose batches reach a batch-norm layer, got none that does")
     for layer, pool in pools.items():
@@ -119,14 +126,3 @@ def _pools(model: nn.Module) -> dict[_BatchNorm | BatchNorm, _Pool]:
         if isinstance(layer, SequenceBatchNorm1d):
             raise ValueError(f"expected layers whose values are all data, got a SequenceBatchNorm1d, {pool.name!r}")  # noqa: TRY004 - as below
     return pools
-
-
-def _run(model: nn.Module, loader: Iterable[Any]) -> None:
-    device = next(tensor.device for tensor in (*model.parameters(), *model.buffers()))
-    for batch in loader:
-        x = batch[0] if isinstance(batch, tuple | list) and batch else batch
-        if not isinstance(x, Tensor):
-            kind = type(batch).__name__
-            raise ValueError(f"expected batches that are a tensor, or a tuple or list that begins with one, got {kind}")  # noqa: TRY004 - ValueError is for every bad argument
-        with torch.no_grad():
-            model(x.to(device))

@@ -65,7 +65,7 @@ class Report:
         return "\n".join((self._summary(), *lines))
 
     def _repr_markdown_(self) -> str:
-        rows = [f"| {', '.join(_code(_place(name)) for name in names)} | {what} |" for names, what in self._rows()]
+        rows = [f"| {', '.join(as_code(_place(name)) for name in names)} | {what} |" for names, what in self._rows()]
         table = ("", "| layer | what became of it |", "|---|---|", *rows) if rows else ()
         return "\n".join((self._summary(), *table))
 
@@ -78,7 +78,7 @@ class Report:
             (self.statistics_dropped, "in running statistics dropped"),
         )
         found = "; ".join(f"{count:,} values {what}" for count, what in values if count)
-        counts = f"to {self.to}: {_layers(len(self.replaced))} replaced, {len(self.left)} left"
+        counts = f"to {self.to}: {layers_in_words(len(self.replaced))} replaced, {len(self.left)} left"
         return f"{counts}; {found}" if found else counts
 
     def _rows(self) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -135,7 +135,12 @@ def _values(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() for tensor in {id(tensor): tensor for tensor in tensors}.values())
 
 
-def _layers(count: int) -> str:
+def layers_in_words(count: int) -> str:
+    """So many layers.
+
+    >>> layers_in_words(1), layers_in_words(2)
+    ('1 layer', '2 layers')
+    """
     return f"{count} layer{'' if count == 1 else 's'}"
 
 
@@ -143,8 +148,12 @@ def _place(name: str) -> str:
     return name or "(the model itself, so take report.model)"
 
 
-def _code(name: str) -> str:
-    """A name as code in a cell of a Markdown table, where a bar would end the cell and a backtick the code."""
+def as_code(name: str) -> str:
+    """A name as code in a cell of a Markdown table, where a bar would end the cell and a backtick the code.
+
+    >>> print(as_code("head.1"))
+    `head.1`
+    """
     fence = "``" if "`" in name else "`"
     inner = f" {name} " if "`" in name else name
     return fence + inner.replace("|", "\\|") + fence

@@ -72,22 +72,52 @@ def kept(model: nn.Module) -> Iterator[None]:
     Whoever reaches for the original of a copy (a method that was set on the instance, or an optimizer of its
     parameters) then does no harm.
     """
-    tensors = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
+    parameters = [(parameter, parameter.detach().clone()) for parameter in model.parameters()]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     modes = [(module, module.training) for module in model.modules()]
     for parameter, _ in gradients:
         parameter.grad = None
     try:
-        yield
+        with buffers_kept(model):
+            yield
     finally:
-        with torch.no_grad():
-            for tensor, before in tensors:
-                if not torch.equal(tensor, before):
-                    tensor.copy_(before)
+        _put_back(parameters)
         for parameter, gradient in gradients:
             parameter.grad = gradient
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Puts a model's buffers back at the end: their values, and the tensors themselves where a pass set others.
+
+    Example:
+        >>> model = nn.BatchNorm1d(1)
+        >>> held = model.running_mean
+        >>> with buffers_kept(model):
+        ...     model.running_mean = torch.ones(1)
+        >>> model.running_mean is held
+        True
+    """
+    holders = [(module, dict(module._buffers)) for module in model.modules()]  # noqa: SLF001 - buffers() hides None
+    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for module, buffers in holders:
+            for name, buffer in buffers.items():
+                if module._buffers.get(name) is not buffer:  # noqa: SLF001 - as above
+                    module._buffers[name] = buffer  # noqa: SLF001 - setattr refuses a name that was deleted
+        _put_back(values)
+
+
+def _put_back(values: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Only what has changed, since a backward pass that is still to come refuses tensors that were written to."""
+    with torch.no_grad():
+        for tensor, before in values:
+            if tensor.is_meta or not torch.equal(tensor, before):  # tensors without values cannot be compared
+                tensor.copy_(before)
 
 
 def _generators(loader: Any) -> list[torch.Generator]:

@@ -228,6 +228,7 @@ def test_nothing_changes(network):
 @pytest.mark.parametrize(
     ("model", "loader", "message"),
     [
+        (3, [torch.ones(4, 2)], r"expected model to be an nn\.Module, got int"),
         (nn.Linear(2, 2), [torch.ones(4, 2)], "expected a model with batch-norm layers that keep running statistics"),
         (nn.BatchNorm1d(2, track_running_stats=False), [torch.ones(4, 2)], "expected a model with batch-norm layers"),
         (nn.BatchNorm1d(2), [], "expected a loader with at least two images, got 0"),

@@ -10,7 +10,8 @@ from torch import nn
 
 from bnlab import layers
 from bnlab.deploy import as_torch, compare, export, fold, freeze, run_onnx, to_onnx, to_program
-from bnlab.deploy.parity import largest_difference, tensors_in
+from bnlab.deploy.batches import tensors_in
+from bnlab.deploy.parity import largest_difference
 from tests.deploy.architectures import ARCHITECTURES, trained
 from tests.deploy.networks import ResNet
 
@@ -135,6 +136,26 @@ def test_our_layers_become_torch_s_which_give_the_same(layer):
 )
 def test_a_layer_that_is_the_model_itself_is_replaced_in_its_dimension(layer, kind):
     assert type(as_torch(layer.eval())) is kind
+
+
+def synchronised(**options):
+    return trained(nn.Sequential(nn.Conv2d(1, 4, 3), layers.SyncBatchNorm(4, **options), nn.ReLU()))
+
+
+@pytest.mark.parametrize("options", [{}, {"eps": 1e-3}, {"affine": False}, {"bias": False}], ids=str)
+def test_a_synchronised_layer_becomes_torch_s_synchronised_one_which_is_alone_in_evaluation(options):
+    model, x = synchronised(**options), torch.randn(5, 1, 6, 6)
+    plain = as_torch(model)
+    assert type(plain[1]) is nn.SyncBatchNorm
+    torch.testing.assert_close(plain(x), model(x))
+
+
+def test_a_network_with_synchronised_layers_is_exported():
+    model, x = synchronised(), torch.randn(5, 1, 6, 6)
+    program = to_program(model, x[:1])
+    assert "aten.batch_norm.default" in {str(node.target) for node in program.graph.nodes}
+    torch.testing.assert_close(program.module()(x), model(x))
+    assert max(compare(model, x).values()) < 1e-5
 
 
 def test_other_layers_and_those_that_do_more_stay():

@@ -9,8 +9,8 @@ from torch import nn
 
 from bnlab import layers
 from bnlab.deploy import fold
+from bnlab.deploy.batches import tensors_in
 from bnlab.deploy.fold import folded_parameters
-from bnlab.deploy.parity import tensors_in
 from tests.deploy.architectures import ARCHITECTURES, trained
 
 EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)

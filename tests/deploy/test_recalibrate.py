@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 from bnlab.deploy import recalibrate
-from bnlab.layers import BatchNorm1d, BatchNorm2d, BatchNorm3d, SequenceBatchNorm1d
+from bnlab.layers import BatchNorm1d, BatchNorm2d, BatchNorm3d, SequenceBatchNorm1d, SyncBatchNorm
 from tests.tolerances import RTOL
 
 UNEVEN = (7, 2, 11, 3)  # so that a batch must weigh by its size
@@ -60,6 +60,7 @@ def assert_state_is(model, before):
         (nn.BatchNorm1d, ()),
         (nn.BatchNorm2d, (2, 5)),
         (nn.SyncBatchNorm, (2, 5)),  # on a CPU and alone it is an ordinary one
+        (SyncBatchNorm, (2, 5)),
     ],
 )
 def test_a_first_layer_gets_the_statistics_of_all_data_at_once(norm, spatial, data, rng):
@@ -208,6 +209,59 @@ def test_nothing_but_the_statistics_of_batch_norm_layers_changes(norm, loader):
         assert torch.equal(parameter.grad, gradient)
 
 
+class Replacing(nn.Module):
+    """Sets its buffers anew in each pass, as some write a moving average, and gets a new one."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("average", torch.zeros(3).double())
+        self.register_buffer("nothing", None)
+        self.norm = nn.BatchNorm1d(3).double()
+
+    def forward(self, x):
+        self.average = 0.9 * self.average + 0.1 * x.mean(0)
+        self.nothing = x
+        self.norm.running_mean = x.mean(0)
+        return self.norm(x)
+
+
+def test_buffers_that_the_pass_replaces_are_those_of_before(data, loader):
+    model = Replacing()
+    held = dict(model.named_buffers())
+    recalibrate(model, loader)
+    assert dict(model.named_buffers()).keys() == held.keys()
+    assert all(model.get_buffer(name) is buffer for name, buffer in held.items())
+    assert torch.equal(model.average, torch.zeros(3).double())
+    assert_layer_has(model.norm, data)
+
+
+def test_buffers_that_the_pass_replaces_are_those_of_before_also_after_an_error(loader):
+    model = Replacing()
+    held, before = dict(model.named_buffers()), state(model)
+    with pytest.raises(ValueError, match="begins with a tensor"):
+        recalibrate(model, [*loader, ("path", loader[0])])
+    assert all(model.get_buffer(name) is buffer for name, buffer in held.items())
+    assert_state_is(model, before)
+
+
+def test_batches_stay_as_they_are_where_a_model_works_in_place(data, loader):
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.BatchNorm1d(3)).double()
+    batches = [x - data.mean() for x in loader]
+    before = [x.clone() for x in batches]
+    recalibrate(model, batches)
+    assert all(torch.equal(x, old) for x, old in zip(batches, before, strict=True))
+    assert_layer_has(model[1], torch.cat(before).relu())
+
+
+def test_a_layer_that_no_batch_reaches_can_still_go_backward(data, loader):
+    model = nn.BatchNorm1d(3).double()
+    model.unused = nn.BatchNorm1d(3).double().eval()
+    y = model.unused(data)  # keeps the statistics for the way back, which must not be written to
+    recalibrate(model, loader)
+    y.sum().backward()
+    assert model.unused.bias.grad.tolist() == [len(data)] * 3
+
+
 def test_the_pass_keeps_no_graph(loader):
     answers = []
     model = two_layers()
@@ -320,11 +374,13 @@ def test_a_model_without_running_statistics_of_batch_norm_is_refused(model, load
         lambda loader: [(x, "label") for x in loader],
         lambda loader: [[x, "label", 3] for x in loader],
         lambda loader: ((x,) for x in loader),
+        lambda loader: [{"label": 3, "input": x} for x in loader],
+        lambda loader: [{"image": x, "label": 3} for x in loader],
         lambda loader: torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.cat(loader)), batch_size=9),
     ],
-    ids=["tensors", "tuples", "lists", "generator", "DataLoader"],
+    ids=["tensors", "tuples", "lists", "generator", "dicts_by_name", "dicts", "DataLoader"],
 )
-def test_a_batch_is_a_tensor_or_begins_with_one(items, data, loader):
+def test_a_batch_is_a_tensor_or_holds_one_where_the_input_stands(items, data, loader):
     layer = nn.BatchNorm1d(3).double()
     recalibrate(layer, items(loader))
     assert_layer_has(layer, data)
@@ -336,10 +392,45 @@ def test_a_layer_of_sequences_is_refused_since_padding_is_no_data():
         recalibrate(model, [torch.zeros(2, 3, 3)])
 
 
-@pytest.mark.parametrize("batch", [{"x": torch.ones(4, 3)}, (), ("x", torch.ones(4, 3)), np.ones((4, 3))], ids=repr)
-def test_a_batch_of_another_kind_is_refused(batch, loader):
-    message = assert_untouched_by(two_layers(), [*loader, batch], ValueError)
-    assert message.startswith("expected batches that are a tensor, or a tuple or list that begins with one, got")
+def test_a_network_of_several_inputs_gets_them_all(data, loader):
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(3).double()
+
+        def forward(self, left, right):
+            return self.norm(left + right)
+
+    for batches in ([(x, x, "label") for x in loader], [{"right": x, "left": x} for x in loader]):
+        model = Sum()
+        recalibrate(model, batches)
+        assert_layer_has(model.norm, 2 * data)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ({"x": "path"}, "expected a batch that holds a tensor, got dict"),
+        ((), "expected a batch that holds a tensor, got tuple"),
+        (np.ones((4, 3)), "expected a batch that holds a tensor, got ndarray"),
+        (("path", torch.ones(4, 3)), "expected a batch that begins with a tensor, or with what holds one, got str"),
+    ],
+    ids=["dict", "empty", "numpy", "path_first"],
+)
+def test_a_batch_without_an_input_is_refused(batch, message, loader):
+    assert assert_untouched_by(two_layers(), [*loader, batch], ValueError) == message
+
+
+@pytest.mark.parametrize(
+    ("model", "loader", "message"),
+    [
+        (3, [], r"expected model to be an nn\.Module, got int"),
+        (nn.BatchNorm1d(3), 3, "expected loader to be an iterable of batches, got int"),
+    ],
+)
+def test_what_is_no_model_or_no_loader_is_refused_in_one_line(model, loader, message):
+    with pytest.raises(ValueError, match=rf"^{message}$"):
+        recalibrate(model, loader)
 
 
 def test_batches_are_moved_to_the_device_of_the_model(loader):
@@ -362,7 +453,7 @@ def test_a_device_without_float64_leaves_the_moments_to_the_cpu(data):
         def cpu(self):
             return self.as_subclass(torch.Tensor)
 
-        def to(self, *_):
+        def to(self, *_, **__):
             return self
 
     layer = nn.BatchNorm1d(3).double()
