@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
-from bnlab.deploy.untouched import kept, random_state_kept, working_copy
+from bnlab.deploy.untouched import check_module, kept, random_state_kept, working_copy
 from bnlab.doctor.observe import Observation, Purpose, find_feeds, norms_of, probe_training, run_loader
 from bnlab.doctor.report import SEVERITIES, Report
 from bnlab.doctor.rules import CHECKS
@@ -64,8 +64,7 @@ def examine(
         not examined: whatever takes a loader: values per channel, stale statistics,
         dropout, ...
     """
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"expected model to be an nn.Module, got {type(model).__name__}")  # noqa: TRY004 - ValueError is for every bad argument
+    check_module(model)
     if purpose not in PURPOSES:
         raise ValueError(f"expected purpose {' or '.join(map(repr, PURPOSES))}, got {purpose!r}")
     inner, processes = _without_wrapper(model)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from bnlab.deploy.batches import device_of, tensors_in, to_device
+from bnlab.deploy.batches import batch_size, device_of, tensors_in, to_device
 from bnlab.deploy.untouched import working_copy
 
 MOST_STEPS = 16  # batches for which an optimizer's step is waited for; two steps are enough
@@ -22,27 +22,93 @@ class Steps:
     """What was counted.
 
     Attributes:
-        batches: how many were handed to the training step.
-        images: examples that a batch norm layer was given at once, in training mode, the median of all calls.
+        batches: sizes of the batches that were handed to the training step.
+        images: examples that a batch norm layer was given at once, in training mode, one entry a call.
         calls: of batch norm layers, by name.
         in_evaluation: those of them in evaluation mode, by name.
-        backwards: passes back.
         updates: steps of an optimizer, whichever.
+        summed: for each such step, the most passes back whose gradients were added up for it in one parameter, and the
+            examples of the batches that were handed over meanwhile.
         moved: batch norm layers whose scale or shift asks for no gradient and moved all the same, as by averaging.
     """
 
-    batches: int = 0
+    batches: list[int] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     in_evaluation: dict[str, int] = field(default_factory=dict)
-    backwards: dict[str, int] = field(default_factory=dict)
     updates: int = 0
+    summed: list[tuple[int, int]] = field(default_factory=list)
     moved: set[str] = field(default_factory=set)
 
     @property
-    def backwards_per_update(self) -> float:
-        """How many passes back there are for one step of the optimizer; 0 if there was none."""
-        return max(self.backwards.values(), default=0) / self.updates if self.updates else 0.0
+    def images_at_once(self) -> int:
+        """The median of `images`; 0 if there are none."""
+        return sorted(self.images)[len(self.images) // 2] if self.images else 0
+
+    @property
+    def parts(self) -> int:
+        """In how many parts, one after the other, batch norm met the examples of one step of the optimizer, at most.
+
+        Passes back alone do not tell: two losses, the two passes of SAM, or those of a discriminator over real and
+        painted images, each meet a batch as large as the one that was handed over.
+        """
+        at_once = max(self.images_at_once, 1)
+        return max((min(passes, round(examples / at_once)) for passes, examples in self.summed), default=0)
+
+
+@dataclass
+class _Sum:
+    """What a parameter's gradient is the sum of: so many passes back, the first of them in a certain batch."""
+
+    passes: int = 0
+    since: int = 0
+    version: int = -1
+
+
+class _Watch:
+    """Counts, by hooks on a copy."""
+
+    def __init__(self, model: nn.Module, copied: nn.Module, norms: Iterable[str]) -> None:
+        self.counted = Steps()
+        self.sums: dict[str, _Sum] = {}
+        self.last_update: dict[int, int] = {}  # of each optimizer, by its identity: in which batch
+        both = (model, copied)
+        self.names = {id(p): name for one in both for name, p in one.named_parameters(remove_duplicate=False)}
+        for name, parameter in copied.named_parameters():
+            if parameter.requires_grad:
+                parameter.register_hook(partial(self._goes_back, name, parameter))  # type: ignore[no-untyped-call]
+        for name in norms:
+            hook = partial(self._called, name)
+            copied.get_submodule(name).register_forward_pre_hook(hook, with_kwargs=True)
+
+    def _goes_back(self, name: str, parameter: Tensor, _gradient: Tensor) -> None:
+        """Before the gradient is added to what is there; weights that have moved since begin another sum."""
+        one = self.sums.setdefault(name, _Sum())
+        version = parameter._version  # noqa: SLF001 - counts the changes in place
+        emptied = parameter.grad is None or not parameter.grad.any()
+        if emptied or version != one.version or not one.passes:
+            one.passes, one.since, one.version = 0, len(self.counted.batches) - 1, version
+        one.passes += 1
+
+    def _called(self, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
+        counted = self.counted
+        counted.calls[name] = counted.calls.get(name, 0) + 1
+        if layer.training:
+            counted.images += [len(x) for x in tensors_in((args, kwargs))[:1]]
+        else:
+            counted.in_evaluation[name] = counted.in_evaluation.get(name, 0) + 1
+
+    def updated(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """After a step of any optimizer, which may hold the original's parameters."""
+        self.counted.updates += 1
+        now = len(self.counted.batches) - 1
+        held = {self.names.get(id(p)) for group in optimizer.param_groups for p in group["params"]}
+        sums = [self.sums.pop(name) for name in held if name in self.sums]
+        if sums:
+            begin = max(self.last_update.get(id(optimizer), -1) + 1, min(one.since for one in sums))
+            examples = sum(self.counted.batches[min(begin, now) :])
+            self.counted.summed.append((max(one.passes for one in sums), examples))
+            self.last_update[id(optimizer)] = now
 
 
 def watch_steps(
@@ -59,23 +125,20 @@ def watch_steps(
     that reaches for an optimizer of the original parameters finds them without gradients, and so moves nothing; the
     step counts all the same.
     """
-    counted, copied = Steps(), working_copy(model)
-    for name, parameter in copied.named_parameters():
-        if parameter.requires_grad:
-            parameter.register_post_accumulate_grad_hook(partial(_went_back, counted, name))  # type: ignore[no-untyped-call]
+    copied, norms = working_copy(model), list(norms)
+    watch = _Watch(model, copied, norms)
+    counted = watch.counted
     frozen = {}
     for name in norms:
-        layer = copied.get_submodule(name)
-        frozen[name] = [(p, p.detach().clone()) for p in layer.parameters(recurse=False) if not p.requires_grad]
-        hook = partial(_called, counted, name)
-        layer.register_forward_pre_hook(hook, with_kwargs=True)
-    handle = register_optimizer_step_post_hook(partial(_updated, counted))
+        own = copied.get_submodule(name).parameters(recurse=False)
+        frozen[name] = [(p, p.detach().clone()) for p in own if not p.requires_grad]
+    handle = register_optimizer_step_post_hook(watch.updated)
     more = () if optimizer is None or not _takes_three(train_step) else (_copy_of(optimizer, model, copied),)
     try:
         with torch.enable_grad():
             for batch in batches:
+                counted.batches.append(batch_size(batch))
                 train_step(copied, to_device(batch, device_of(copied)), *more)
-                counted.batches += 1
                 if counted.updates >= 2:
                     break
     finally:
@@ -98,19 +161,3 @@ def _takes_three(train_step: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _went_back(counted: Steps, name: str, _parameter: Tensor) -> None:
-    counted.backwards[name] = counted.backwards.get(name, 0) + 1
-
-
-def _called(counted: Steps, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
-    counted.calls[name] = counted.calls.get(name, 0) + 1
-    if not layer.training:
-        counted.in_evaluation[name] = counted.in_evaluation.get(name, 0) + 1
-        return
-    counted.images += [len(x) for x in tensors_in((args, kwargs))[:1]]
-
-
-def _updated(counted: Steps, *_: Any) -> None:
-    counted.updates += 1

@@ -96,20 +96,21 @@ def checkpointing(observation: Observation) -> Iterator[Finding]:
 def accumulation(observation: Observation) -> Iterator[Finding]:
     """BN016: gradients accumulated over several passes, each of which batch norm normalises by itself.
 
-    Counted in `train_step`: passes back for one step of the optimizer. A warning if a pass has fewer than 16 images,
-    where batch norm's noise shows (see BN001); with more it is a note.
+    Seen in `train_step`: passes back whose gradients are added up for one step of the optimizer, and which meet the
+    examples handed over in parts. Passes that each meet as many as were handed over (of SAM, of two losses, of a
+    discriminator) are no parts of a larger batch. A warning if a part has fewer than 16 images, where batch norm's
+    noise shows (see BN001); with more it is a note.
     """
     steps = observation.steps
-    if steps is None or not steps.images or steps.backwards_per_update < 2:
+    if steps is None or steps.parts < 2:
         return
-    images = sorted(steps.images)[len(steps.images) // 2]
-    times = steps.backwards_per_update
+    images, times = steps.images_at_once, steps.parts
     yield Finding(
         "BN016",
         "warning" if images < SHOWS else "note",
         next(iter(steps.calls)),
-        f"{times:g} passes back for one step of the optimizer, of {images} images each.",
-        f"If they add up to one batch, it is one of {images * times:g} images, and batch norm sees {images} at a time.",
+        f"{times} passes back for one step of the optimizer, of {images} images each.",
+        f"They add up to one batch of {images * times} images, and batch norm sees {images} at a time.",
         'bnlab.deploy.convert(model, to="group_norm")  # or SyncBatchNorm; if it is pretrained, deploy.freeze(model)',
         tuple(list(steps.calls)[1:]),
     )
