@@ -60,9 +60,8 @@ class Steps:
 class _Sum:
     """What a parameter's gradient is the sum of: so many passes back, the first of them in a certain batch."""
 
-    passes: int = 0
-    since: int = 0
-    version: int = -1
+    passes: int
+    since: int
 
 
 class _Watch:
@@ -71,7 +70,6 @@ class _Watch:
     def __init__(self, model: nn.Module, copied: nn.Module, norms: Iterable[str]) -> None:
         self.counted = Steps()
         self.sums: dict[str, _Sum] = {}
-        self.last_update: dict[int, int] = {}  # of each optimizer, by its identity: in which batch
         both = (model, copied)
         self.names = {id(p): name for one in both for name, p in one.named_parameters(remove_duplicate=False)}
         for name, parameter in copied.named_parameters():
@@ -82,13 +80,10 @@ class _Watch:
             copied.get_submodule(name).register_forward_pre_hook(hook, with_kwargs=True)
 
     def _goes_back(self, name: str, parameter: Tensor, _gradient: Tensor) -> None:
-        """Before the gradient is added to what is there; weights that have moved since begin another sum."""
-        one = self.sums.setdefault(name, _Sum())
-        version = parameter._version  # noqa: SLF001 - counts the changes in place
-        emptied = parameter.grad is None or not parameter.grad.any()
-        if emptied or version != one.version or not one.passes:
-            one.passes, one.since, one.version = 0, len(self.counted.batches) - 1, version
-        one.passes += 1
+        """Before the gradient is added to what is there, if it is."""
+        if name not in self.sums or parameter.grad is None or not parameter.grad.any():
+            self.sums[name] = _Sum(0, len(self.counted.batches) - 1)
+        self.sums[name].passes += 1
 
     def _called(self, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
         counted = self.counted
@@ -101,14 +96,11 @@ class _Watch:
     def updated(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """After a step of any optimizer, which may hold the original's parameters."""
         self.counted.updates += 1
-        now = len(self.counted.batches) - 1
         held = {self.names.get(id(p)) for group in optimizer.param_groups for p in group["params"]}
         sums = [self.sums.pop(name) for name in held if name in self.sums]
         if sums:
-            begin = max(self.last_update.get(id(optimizer), -1) + 1, min(one.since for one in sums))
-            examples = sum(self.counted.batches[min(begin, now) :])
+            examples = sum(self.counted.batches[min(one.since for one in sums) :])
             self.counted.summed.append((max(one.passes for one in sums), examples))
-            self.last_update[id(optimizer)] = now
 
 
 def watch_steps(

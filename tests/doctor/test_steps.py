@@ -60,13 +60,14 @@ def two_losses_of_one_pass(model, batch, optimizer):
     optimizer.step()
 
 
-def every_other_batch_is_skipped():
+def every_other_batch_is_skipped(losses, *, to_none=True):
     """As where a loss was no number: the gradient is emptied, and nothing moves."""
     calls = []
 
     def train_step(model, batch, optimizer):
-        optimizer.zero_grad()
-        loss_of(model, batch).backward()
+        optimizer.zero_grad(to_none)
+        for _ in range(losses):
+            loss_of(model, batch).backward()
         calls.append(1)
         if len(calls) % 2 == 0:
             optimizer.step()
@@ -107,7 +108,9 @@ def accumulated(train_step):
         sam_that_keeps_the_first_gradient,
         two_losses,
         two_losses_of_one_pass,
-        every_other_batch_is_skipped(),
+        every_other_batch_is_skipped(losses=1),
+        every_other_batch_is_skipped(losses=2),
+        every_other_batch_is_skipped(losses=2, to_none=False),
         a_step_for_each_part,
     ],
 )
