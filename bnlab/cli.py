@@ -1,10 +1,8 @@
 """The `bnlab` command."""
 
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +17,9 @@ from bnlab.doctor import examine
 from bnlab.doctor.target import arguments_of
 from bnlab.experiments.claims import DECLARATIONS, Claim, Declaration, Ledger, declaration_of, ledger, to_json
 from bnlab.experiments.claims.claim import number
+from bnlab.experiments.side_by_side import Outcome, computed
 from bnlab.experiments.studies import STUDIES, study_of
-from bnlab.experiments.study import Result, seeds_from
+from bnlab.experiments.study import seeds_from
 
 INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
 FORMATS = {".json", ".npz"}
@@ -63,48 +62,46 @@ def claims_show(ids: Annotated[list[str], typer.Argument(metavar="ID...", help="
 def claims_run(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which claims; all if none.")] = None,
     seed: Seed = 0,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Studies at a time, if several are needed.")] = 2,
     as_json: AsJson = False,  # noqa: FBT002 - typer's way of a flag
 ) -> None:
-    """Run claims anew. The exit status is 1 if a verdict is not the ledger's."""
+    """Run claims anew, as their studies get ready. The exit status is 1 if a verdict is not the ledger's."""
     with _one_line():
         runtime.set_threads()
         chosen = [declaration_of(id) for id in ids or DECLARATIONS]  # noqa: A001 - that is what it is called everywhere
         seeds_from(seed, 1)
-    done: list[Claim] = []
+    console, done, as_before = _console(stderr=as_json), list[Claim](), list[bool]()
+    needed = [study_of(name) for name in dict.fromkeys(declaration.study for declaration in chosen)]
     try:
-        as_before = [_run_claim(declaration, seed, done, _console(stderr=as_json)) for declaration in chosen]
+        with closing(computed(needed, seed, jobs=jobs)) as outcomes:
+            for count, outcome in enumerate(outcomes, start=1):
+                console.print(f"{outcome.study.name}: {outcome.seconds:.0f} s ({count} of {len(needed)} studies)")
+                own = [declaration for declaration in chosen if declaration.study == outcome.study.name]
+                as_before += [_judge(declaration, outcome, done, console) for declaration in own]
     except KeyboardInterrupt:
         judged = {claim.id for claim in done}
         left = [declaration.id for declaration in chosen if declaration.id not in judged]
         _console(stderr=True).print(f"bnlab: interrupted; no verdict on: {', '.join(left)}")
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        _result_of.cache_clear()
         if as_json:
-            print(to_json(Ledger(tuple(done))), end="")  # noqa: T201 - a command prints
+            places = [declaration.id for declaration in chosen]
+            print(to_json(Ledger(tuple(sorted(done, key=lambda claim: places.index(claim.id))))), end="")  # noqa: T201 - a command prints
     raise typer.Exit(0 if all(as_before) else 1)
 
 
-def _run_claim(declaration: Declaration, seed: int, done: list[Claim], console: Console) -> bool:
-    """Runs and prints one claim and adds it to those that are done; whether its verdict is the ledger's."""
-    begin = time.perf_counter()
+def _judge(declaration: Declaration, outcome: Outcome, done: list[Claim], console: Console) -> bool:
+    """Judges and prints one claim and adds it to those that are done; whether its verdict is the ledger's."""
     stored = ledger()[declaration.id]
     try:
-        claim = declaration.judge(_result_of(declaration.study, seed))
+        claim = declaration.judge(outcome.numbers())
     except ValueError as error:  # such as too few seeds that arrived; the other claims still have their say
-        console.print(f"{declaration.id}: no verdict: {error}")
+        console.print(f"  {declaration.id}: no verdict: {error}")
         return False
     done.append(claim)
     differs = "" if claim.verdict == stored.verdict else f" (the ledger says: {stored.verdict})"
-    console.print(f"{claim.id}: {claim.verdict}{differs}\n    {claim.measured}, {time.perf_counter() - begin:.0f} s")
+    console.print(f"  {claim.id}: {claim.verdict}{differs}\n      {claim.measured}")
     return not differs
-
-
-@cache
-def _result_of(name: str, seed: int) -> Result:
-    """A study's result, computed once for all the claims that rest on it."""
-    study = study_of(name)
-    return study.run(study.config_of_run(seed))
 
 
 @studies.command("list")

@@ -15,6 +15,7 @@ from bnlab.cli import app
 from bnlab.experiments.claims import ledger
 
 CHEAP = "signal-survives-half-start"
+OTHER = "branch-fades-with-depth"  # of another study
 
 
 def run(*arguments, columns=80):
@@ -49,7 +50,19 @@ def test_a_claim_is_shown_with_all_that_the_ledger_says():
 def test_a_claim_is_run_from_another_seed():
     done = run("claims", "run", CHEAP, "--seed", "4")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.match(rf"{CHEAP}: {ledger()[CHEAP].verdict}\n    .* times, \d+ s\n", done.stdout)
+    found = rf"signal_propagation: \d+ s \(1 of 1 studies\)\n  {CHEAP}: {ledger()[CHEAP].verdict}\n      .* times\n"
+    assert re.fullmatch(found, done.stdout)
+
+
+def test_claims_of_several_studies_are_told_as_they_get_ready_and_stand_in_json_as_asked_for():
+    asked = [OTHER, CHEAP, "gradient-grows-toward-input"]
+    done = run("claims", "run", *asked, "--seed", "4", "--json")
+    assert done.returncode == 0
+    assert [claim["id"] for claim in json.loads(done.stdout)] == asked
+    start, *parts = re.split(r"\w+: \d+ s \((\d) of 2 studies\)\n", done.stderr)
+    assert (start, parts[::2]) == ("", ["1", "2"])
+    told = [re.findall(r"^  ([\w-]+): ", part, re.MULTILINE) for part in parts[1::2]]
+    assert sorted(told) == [asked[:1], asked[1:]]
 
 
 def test_a_claim_is_run_to_json():
@@ -131,8 +144,8 @@ def test_a_claim_that_cannot_be_judged_does_not_keep_the_others_from_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("gradient-grows-toward-input: no verdict: no run arrived\n")
-    assert f"{CHEAP}: {ledger()[CHEAP].verdict}\n" in done.stdout
+    assert "  gradient-grows-toward-input: no verdict: no run arrived\n" in done.stdout
+    assert f"  {CHEAP}: {ledger()[CHEAP].verdict}\n" in done.stdout
 
 
 def test_a_bad_number_of_threads_gives_one_clear_line():
@@ -143,15 +156,28 @@ def test_a_bad_number_of_threads_gives_one_clear_line():
     assert done.stderr == "bnlab: BNLAB_NUM_THREADS must be a whole number of at least 1, got 'two'\n"
 
 
+def nobody_is_left_of(group):
+    """Within five seconds."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def test_ctrl_c_keeps_the_claims_that_are_finished():
     command = [sys.executable, "-m", "bnlab", "claims", "run", CHEAP, "lr-tolerance-digits", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     for line in process.stderr:
-        if line.startswith("    "):  # the first claim's outcome
+        if line.startswith("      "):  # what the first claim measured
             break
-    time.sleep(0.5)  # into the second
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the workers, too
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert [claim["id"] for claim in json.loads(out)] == [CHEAP]
-    assert "interrupted; no verdict on: lr-tolerance-digits" in err
+    assert err == "bnlab: interrupted; no verdict on: lr-tolerance-digits\n"
+    assert nobody_is_left_of(process.pid)  # who would go on computing

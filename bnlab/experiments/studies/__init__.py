@@ -20,11 +20,13 @@ class Study:
         name: what it is called; its stored result is `results/<name>.json`.
         module: name of the module in this package.
         changes: settings that are not the module's defaults.
+        timed: whether it measures seconds, so that nothing may compute beside it.
     """
 
     name: str
     module: str
     changes: tuple[tuple[str, Any], ...] = ()
+    timed: bool = False
 
     @property
     def path(self) -> str:
@@ -75,12 +77,13 @@ STUDIES = {
             (("dataset", "mnist1d"), ("learning_rates", (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)), ("steps", 300)),
         ),
         Study("rate_by_group", "rate_by_group"),
-        Study("convergence", "convergence"),
-        Study("convergence_sigmoid_start", "convergence", (("scale", 4.0), ("steps", 400))),
+        Study("convergence", "convergence", timed=True),
+        Study("convergence_sigmoid_start", "convergence", (("scale", 4.0), ("steps", 400)), timed=True),
         Study(
             "convergence_relu",
             "convergence",
             (("activation", "relu"), ("learning_rates", (0.03, 0.1, 0.3, 1.0, 3.0)), ("steps", 200)),
+            timed=True,
         ),
         Study("init_sensitivity", "init_sensitivity"),
         Study("batch_noise", "batch_noise", (("seeds", tuple(range(12))),)),  # a small effect in accuracy
