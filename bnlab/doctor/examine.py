@@ -60,7 +60,7 @@ def examine(
           momentum is 0.99 in 1 of 1 batch-norm layers: the weight of the new batch, so
           running statistics are those of the last 1.01 batches. The other convention's
           0.99 is 0.01 here. Evaluation normalises by the noise of one batch.
-          fix: model.1.momentum = 0.01  # then bnlab.deploy.recalibrate(model, loader)
+          fix: model[1].momentum = 0.01  # then bnlab.deploy.recalibrate(model, loader)
         not examined: whatever takes a loader: values per channel, stale statistics,
         dropout, ...
     """

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bnlab.deploy.batches import batch_size, device_of, feed, required_arguments, some_of, to_device
 from bnlab.deploy.pairs import pairs
 from bnlab.deploy.per_image import PerImage, keeps_batch_statistics, watching
+from bnlab.doctor.naming import expression
 from bnlab.doctor.probe import PROBE_IMAGES, Probe, probe
 from bnlab.doctor.steps import Steps
 from bnlab.layers.frozen import FrozenBatchNorm
@@ -29,11 +30,13 @@ class Norm:
         name: the first of `names`.
         names: every place where the model holds it.
         layer: the layer itself, to be read only.
+        place: how a line of code reaches it.
     """
 
     name: str
     names: tuple[str, ...]
     layer: Any
+    place: str
 
     @property
     def trains_by_batch(self) -> bool:
@@ -141,7 +144,7 @@ def norms_of(model: nn.Module) -> list[Norm]:
     for name, module in model.named_modules(remove_duplicate=False):
         if keeps_batch_statistics(module) or isinstance(module, StepNorm):
             found.setdefault(module, []).append(name)
-    return [Norm(names[0], tuple(names), layer) for layer, names in found.items()]
+    return [Norm(names[0], tuple(names), layer, expression(model, names[0])) for layer, names in found.items()]
 
 
 def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any], keep: int) -> list[Any]:

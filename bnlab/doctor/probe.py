@@ -24,7 +24,7 @@ class Probe:
     Attributes:
         feeds: for a batch norm layer, the convolution or linear layer whose very output it is given.
         cancelled: of such a feeding layer's bias, the gradient over the sum of the magnitudes that it is the sum of.
-        forward: how often a batch norm layer in training mode ran on the way forward.
+        forward: how often the running statistics of a batch norm layer moved on the way forward.
         backward: and how often again on the way back.
         quiet: each image's mean square at the layer's input, in units of the variance there and averaged over channels,
             with everything but batch norm in evaluation mode.
@@ -55,6 +55,7 @@ class Prober:
         self.sums: dict[str, float] = {}
         self.scales: dict[str, Tensor] = {}
         self.last_random = ""
+        self.before: dict[str, Tensor | None] = {}  # running means
         self.on_the_way_back = False
 
     def run(self) -> Probe:
@@ -91,6 +92,7 @@ class Prober:
         for name, module in self.model.named_modules():
             if name in self.norms:
                 module.register_forward_pre_hook(partial(self._see, name), with_kwargs=True)
+                module.register_forward_hook(partial(self._ran, name))
             elif isinstance(getattr(module, "bias", None), Tensor):
                 module.register_forward_hook(partial(self._made, name))
             elif isinstance(module, DROPOUT) and module.p > 0:
@@ -115,9 +117,9 @@ class Prober:
                 self.found.padded |= {name: share} if share else {}
 
     def _see(self, name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
-        if layer.training:
-            (self.found.backward if self.on_the_way_back else self.found.forward)[name] += 1
-        if self.on_the_way_back or self.found.forward[name] > 1:
+        held = getattr(layer, "running_mean", None)
+        self.before[name] = held.detach().clone() if isinstance(held, Tensor) else None
+        if self.on_the_way_back or name in self.found.random:
             return
         moments = image_moments(layer, args, kwargs)
         if moments is not None and name in self.scales:
@@ -130,6 +132,11 @@ class Prober:
                 if y.requires_grad:
                     y.register_hook(partial(self._arrived, maker))  # type: ignore[no-untyped-call]
                 break
+
+    def _ran(self, name: str, layer: nn.Module, _args: Any, _y: Any) -> None:
+        before = self.before.get(name)
+        if before is not None and not torch.equal(before, layer.running_mean):  # type: ignore[arg-type]  # it has one
+            (self.found.backward if self.on_the_way_back else self.found.forward)[name] += 1
 
     def _mean_squares(self, name: str, means: Tensor, variances: Tensor) -> Float[Tensor, " n"]:
         return ((variances + (means - means.mean(0)).square()) / self.scales[name]).mean(1)

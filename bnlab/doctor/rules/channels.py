@@ -22,6 +22,7 @@ class _Case(NamedTuple):
     share: float  # of the layer's channels
     norm: Norm
     text: str
+    fix: str = ""  # that of the finding where empty
 
 
 def dead_or_exploding(observation: Observation) -> Iterator[Finding]:
@@ -49,7 +50,7 @@ def dead_or_exploding(observation: Observation) -> Iterator[Finding]:
     yield from _finding(
         [case for norm in norms for case in _exploding(norm, observation)],
         "They drown the other channels, and their gradients those of the rest.",
-        "torch.nn.init.ones_(model.{}.weight)  # and clip gradients, or lower the learning rate",
+        "scale the input of {} down: look at what feeds it",
     )
 
 
@@ -57,7 +58,9 @@ def _finding(cases: list[_Case], why: str, fix: str) -> Iterator[Finding]:
     if cases:
         worst = max(cases, key=lambda case: (case.severity == "warning", case.share))
         also = tuple(case.norm.name for case in cases if case is not worst)
-        yield Finding("BN009", worst.severity, worst.norm.name, worst.text, why, fix.format(worst.norm.name), also)
+        yield Finding(
+            "BN009", worst.severity, worst.norm.name, worst.text, why, worst.fix or fix.format(worst.norm.place), also
+        )
 
 
 def _dead(norm: Norm, observation: Observation) -> Iterator[_Case]:
@@ -101,7 +104,8 @@ def _exploding(norm: Norm, observation: Observation) -> Iterator[_Case]:
             f"{int(wild.sum())} of {len(wild)} channels explode: channel {worst} has a scale of {scale[worst]:.3g} "
             f"(median {median:.3g}) and an input variance of {var[worst]:.2g}."
         )
-        yield _Case("warning", wild.double().mean().item(), norm, text)
+        mended = f"torch.nn.init.ones_({norm.place}.weight)  # and clip gradients, or lower the learning rate"
+        yield _Case("warning", wild.double().mean().item(), norm, text, mended if too_large.any() else "")
 
 
 def _scale(norm: Norm) -> Tensor:

@@ -73,31 +73,32 @@ def half_frozen(observation: Observation) -> Iterator[Finding]:
     total = len(observation.norms)
     yield from _half(
         "warning",
-        [norm.name for norm in frozen if norm.trains_by_batch and norm.name not in averaged],
+        [norm for norm in frozen if norm.trains_by_batch and norm.name not in averaged],
         f"of {total} batch-norm layers in training mode have a frozen scale and shift.",
         "Every batch still moves their running statistics, and they normalise by the batch.",
-        "model.{}.eval()  # after every model.train()",
+        "{}.eval()  # after every model.train()",
     )
     yield from _half(
         "warning",
-        [norm.name for norm in trainable if norm.trains_by_batch and not _is_held(norm, observation.optimizer)],
+        [norm for norm in trainable if norm.trains_by_batch and not _is_held(norm, observation.optimizer)],
         f"of {total} batch-norm layers have a scale and shift that the optimizer does not hold.",
         "They ask for gradients and never train: the layers are younger than the optimizer, or were forgotten.",
-        "optimizer.add_param_group({{'params': model.{}.parameters()}})",
+        "optimizer.add_param_group({{'params': {}.parameters()}})",
     )
     yield from _half(
         "note",
-        [norm.name for norm in trainable if not norm.layer.training],
+        [norm for norm in trainable if not norm.layer.training],
         f"of {total} batch-norm layers are in evaluation mode, and their scale and shift train.",
         "Their statistics stand still: fine if it is meant so, and model.train() would undo it.",
-        "bnlab.deploy.freeze(model.{0})  # or model.{0}.train()",
+        "bnlab.deploy.freeze({0})  # or {0}.train()",
     )
 
 
-def _half(severity: Severity, names: list[str], evidence: str, why: str, fix: str) -> Iterator[Finding]:
-    if names:
-        first, *also = names
-        yield Finding("BN007", severity, first, f"{len(names)} {evidence}", why, fix.format(first), tuple(also))
+def _half(severity: Severity, norms: list[Norm], evidence: str, why: str, fix: str) -> Iterator[Finding]:
+    if norms:
+        first, *also = norms
+        names = tuple(norm.name for norm in also)
+        yield Finding("BN007", severity, first.name, f"{len(norms)} {evidence}", why, fix.format(first.place), names)
 
 
 def _asks(norm: Norm) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bnlab.doctor.observe import Observation
+from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.report import Finding, Severity
 
 HALF = {torch.float16, torch.bfloat16}
@@ -18,7 +18,7 @@ def half_precision(observation: Observation) -> Iterator[Finding]:
     own mixed precision therefore keeps batch norm in float32. Training: an error for statistics, a warning for
     parameters. Inference: a note, or a warning where a float16 variance is 0 or infinite.
     """
-    cases: dict[Severity, list[tuple[str, str]]] = {}
+    cases: dict[Severity, list[tuple[Norm, str]]] = {}
     for norm in observation.norms:
         tensors = {name: getattr(norm.layer, name, None) for name in ("running_mean", "running_var", "weight", "bias")}
         half = {name: t.dtype for name, t in tensors.items() if isinstance(t, Tensor) and t.dtype in HALF}
@@ -31,17 +31,17 @@ def half_precision(observation: Observation) -> Iterator[Finding]:
             elif lost:
                 severity = "warning"
             kinds = ", ".join(sorted({str(dtype).removeprefix("torch.") for dtype in half.values()}))
-            cases.setdefault(severity, []).append((norm.name, f"{', '.join(half)} in {kinds}"))
+            cases.setdefault(severity, []).append((norm, f"{', '.join(half)} in {kinds}"))
     for severity, found in cases.items():
-        name, what = found[0]
+        norm, what = found[0]
         yield Finding(
             "BN011",
             severity,
-            name,
+            norm.name,
             f"{len(found)} of {len(observation.norms)} batch-norm layers hold {what}.",
             "bfloat16 keeps 3 digits, so a running average stops moving; float16 overflows at 65,504.",
-            f"model.{name}.float()  # and torch.autocast for the rest",
-            tuple(other for other, _ in found[1:]),
+            f"{norm.place}.float()  # and torch.autocast for the rest",
+            tuple(other.name for other, _ in found[1:]),
         )
 
 
@@ -56,14 +56,14 @@ def not_finite(observation: Observation) -> Iterator[Finding]:
         if bad.any():
             channel = int(bad.flatten().nonzero()[0])
             value = f"mean {mean.flatten()[channel].item():.3g}, variance {var.flatten()[channel].item():.3g}"
-            cases.append((norm.name, f"{int(bad.sum())} of {bad.numel()} channels, first {channel}: {value}."))
+            cases.append((norm, f"{int(bad.sum())} of {bad.numel()} channels, first {channel}: {value}."))
     if cases:
         yield Finding(
             "BN017",
             "error",
-            cases[0][0],
+            cases[0][0].name,
             f"Running statistics are not finite or negative in {cases[0][1]}",
             "Evaluation gives NaN or nothing; one batch with a NaN or an overflow is enough, and averaging keeps it.",
-            f"model.{cases[0][0]}.reset_running_stats()  # then bnlab.deploy.recalibrate(model, loader)",
-            tuple(name for name, _ in cases[1:]),
+            f"{cases[0][0].place}.reset_running_stats()  # then bnlab.deploy.recalibrate(model, loader)",
+            tuple(norm.name for norm, _ in cases[1:]),
         )

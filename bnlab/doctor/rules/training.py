@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from bnlab.doctor.observe import Observation
+from bnlab.doctor.observe import Norm, Observation
+from bnlab.doctor.probe import Probe
 from bnlab.doctor.report import Finding
 from bnlab.doctor.rules.batches import SHOWS
 
@@ -20,19 +21,19 @@ def momentum(observation: Observation) -> Iterator[Finding]:
     recalibration: that, and all above .5, is a warning. None (the plain average) and 0 (BN004's) are left alone.
     """
     for value in sorted({norm.layer.momentum for norm in observation.norms if _is_large(norm.layer)}, reverse=True):
-        names = [norm.name for norm in observation.norms if _is_large(norm.layer) and norm.layer.momentum == value]
+        first, *also = [norm for norm in observation.norms if _is_large(norm.layer) and norm.layer.momentum == value]
         mistaken = OTHER_CONVENTION <= value < 1
         other = f" The other convention's {value:g} is {1 - value:.3g} here." if mistaken else ""
         yield Finding(
             "BN005",
             "error" if mistaken else "warning",
-            names[0],
-            f"momentum is {value:g} in {len(names)} of {len(observation.norms)} batch-norm layers: the weight of the "
-            f"new batch, so running statistics are those of the last {1 / value:.2f} batches.{other}",
+            first.name,
+            f"momentum is {value:g} in {1 + len(also)} of {len(observation.norms)} batch-norm layers: the weight of "
+            f"the new batch, so running statistics are those of the last {1 / value:.2f} batches.{other}",
             "Evaluation normalises by the noise of one batch.",
-            f"model.{names[0]}.momentum = {1 - value if mistaken else 0.1:.3g}  "
+            f"{first.place}.momentum = {1 - value if mistaken else 0.1:.3g}  "
             "# then bnlab.deploy.recalibrate(model, loader)",
-            tuple(names[1:]),
+            tuple(norm.name for norm in also),
         )
 
 
@@ -67,30 +68,52 @@ def weight_decay(observation: Observation) -> Iterator[Finding]:
 
 
 def checkpointing(observation: Observation) -> Iterator[Finding]:
-    """BN014: activation checkpointing that runs a layer in training mode again on the way back.
+    """BN014: activation checkpointing that moves a layer's running statistics again on the way back.
 
-    The second run moves the running statistics again by the same batch: a momentum m acts as 1 - (1 - m)^2. Counted in
-    one pass forward and back. A warning: results stay near, and the averages are shorter than they were meant to be.
+    The second run moves them by the same batch: a momentum m acts as 1 - (1 - m)^2. Counted in one pass forward and
+    back; a checkpoint that holds the statistics still in one of the two is none of it. A warning: results stay near,
+    and the averages are shorter than they were meant to be. A note if somebody has made up for it: the momentum that
+    acts is a round number, and the one that is set is not.
     """
     probe = observation.probe
-    again = [name for name, count in probe.backward.items() if count] if probe else []
-    if probe and again:
-        layer = next(norm.layer for norm in observation.norms if norm.name == again[0])
-        runs = probe.forward[again[0]] + probe.backward[again[0]]
-        m = getattr(layer, "momentum", None)
-        effect = (
-            f", so its momentum of {m:g} acts as {1 - (1 - m) ** (runs / probe.forward[again[0]]):.3g}" if m else ""
-        )
-        yield Finding(
-            "BN014",
-            "warning",
-            again[0],
-            f"It runs {probe.forward[again[0]]} time{'s' * (probe.forward[again[0]] > 1)} forward and "
-            f"{probe.backward[again[0]]} on the way back, in training mode{effect}.",
-            "Activation checkpointing computes the layer anew, and moves its running statistics by one batch twice.",
-            f"model.{again[0]}.momentum = {1 - (1 - m) ** 0.5:.3g}" if m else "leave the layer out of the checkpoint",
-            tuple(again[1:]),
-        )
+    again = [name for name, count in probe.backward.items() if count and probe.forward[name]] if probe else []
+    if probe is None or not again:
+        return
+    norms = [norm for norm in observation.norms if norm.name in again]
+    norm = next((norm for norm in norms if not _made_up_for(norm, probe)), norms[0])
+    forward, backward = probe.forward[norm.name], probe.backward[norm.name]
+    m, made_up_for = _momentum_of(norm), _made_up_for(norm, probe)
+    effect = f", so its momentum of {m:.3g} acts as {_momentum_at_work(norm, probe):.3g}" if m else ""
+    meant = 1 - (1 - m) ** (forward / (forward + backward))
+    mended = "its momentum makes up for it" if made_up_for else f"{norm.place}.momentum = {meant:.4g}"
+    yield Finding(
+        "BN014",
+        "note" if made_up_for else "warning",
+        norm.name,
+        f"Its statistics move {forward} time{'s' * (forward > 1)} forward and {backward} on the way back{effect}.",
+        "Activation checkpointing computes the layer anew, and moves its running statistics by one batch twice.",
+        mended if m else "leave the layer out of the checkpoint",
+        tuple(other.name for other in norms if other is not norm),
+    )
+
+
+def _momentum_of(norm: Norm) -> float:
+    """As it is set; 0 where there is none."""
+    return float(getattr(norm.layer, "momentum", None) or 0)
+
+
+def _momentum_at_work(norm: Norm, probe: Probe) -> float:
+    """What the runs forward and back make of it, for one run forward."""
+    return float(1 - (1 - _momentum_of(norm)) ** (1 + probe.backward[norm.name] / probe.forward[norm.name]))
+
+
+def _made_up_for(norm: Norm, probe: Probe) -> bool:
+    return _is_round(_momentum_at_work(norm, probe)) and not _is_round(_momentum_of(norm))
+
+
+def _is_round(value: float) -> bool:
+    """Whether it is a number of one digit, to the three digits that a report prints."""
+    return float(f"{value:.3g}") == float(f"{value:.1g}")
 
 
 def accumulation(observation: Observation) -> Iterator[Finding]:

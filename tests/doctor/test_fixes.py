@@ -1,0 +1,148 @@
+"""The line that a finding prints as its fix is run as it is printed, and the finding is gone afterwards."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import bnlab.deploy
+from bnlab.doctor import examine
+from tests.doctor import patients
+from tests.doctor.patients import Checkpointed, perceptron, rows
+
+
+def finding_of(rule, report):
+    return next((one for one in report.findings if one.id == rule), None)
+
+
+def grave(report):
+    return {one.id for one in report.findings if one.severity != "note"}
+
+
+def run(fix, **names):
+    """What the names are after the line has run."""
+    world = {"bnlab": bnlab, "torch": torch, "DataLoader": DataLoader, **names}
+    exec(fix, world)
+    return world
+
+
+def mended(rule, arguments, **names):
+    """The patient after its fix, and the fix."""
+    finding = finding_of(rule, examine(**arguments))
+    world = run(finding.fix, **arguments, **names)
+    return {name: world[name] for name in arguments}, finding.fix
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bn001", "bn002", "bn002_while_training", "bn003", "bn004", "bn004_stale", "bn004_whole_layer", "bn005",
+        "bn007", "bn007_teacher", "bn007_unsaid", "bn007_forgotten", "bn009_exploding", "bn011", "bn014", "bn015",
+        "bn016", "bn016_over_calls", "bn017",
+    ],
+)  # fmt: skip
+def test_the_fix_mends_the_patient(name):
+    rule, arguments = name[:5].upper(), getattr(patients, name)(fault=True)
+    before = grave(examine(**arguments))
+    after, _ = mended(rule, arguments, example=torch.randn(4, 6))
+    left = finding_of(rule, examine(**after))
+    assert left is None or (rule, left.severity) == ("BN014", "note"), left  # the second run stays, its effect does not
+    # A second line stands behind the first as a comment: statistics that were reset are new, and want a pass.
+    assert grave(examine(**after)) <= before | ({"BN004"} if rule == "BN017" else set())
+
+
+def test_a_shuffled_loader_mends_sorted_batches():
+    sorted_rows = torch.cat([torch.randn(160, 6) + 3, torch.randn(160, 6) - 3])
+    dataset = TensorDataset(sorted_rows)
+    arguments = {"model": perceptron(), "loader": DataLoader(dataset, 32)}
+    after, fix = mended("BN013", arguments, dataset=dataset, batch_size=32)
+    assert fix == "loader = DataLoader(dataset, batch_size, shuffle=True)"
+    assert finding_of("BN013", examine(**after)) is None
+
+
+def test_dropping_the_last_batch_mends_it():
+    dataset = TensorDataset(torch.randn(257, 6))
+    arguments = {"model": perceptron(), "loader": DataLoader(dataset, 32)}
+    after, fix = mended("BN001", arguments, dataset=dataset, batch_size=32)
+    assert fix == "loader = DataLoader(dataset, batch_size, drop_last=True)"
+    assert finding_of("BN001", examine(**after)) is None
+
+
+def test_a_checkpoint_loaded_in_full_mends_a_layer_that_has_met_no_batch():
+    model = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 6), nn.BatchNorm1d(6))
+    bnlab.deploy.recalibrate(model, rows())
+    checkpoint = {name: value.clone() for name, value in model.state_dict().items()}
+    model[2].reset_running_stats()
+    after, fix = mended("BN004", {"model": model, "loader": rows()}, checkpoint=checkpoint)
+    assert fix == "model.load_state_dict(checkpoint, strict=True)"
+    assert finding_of("BN004", examine(**after)) is None
+
+
+def test_synchronised_layers_mend_small_batches_apart(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    after, _ = mended("BN012", {"model": perceptron(), "loader": rows(n=8)})
+    assert finding_of("BN012", examine(**after)) is None
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.01, 0.03])
+def test_the_printed_momentum_undoes_what_the_checkpoint_does(momentum):
+    """After a batch the running statistics are those of a network without the checkpoint."""
+    plain, checkpointed = Checkpointed(checkpointed=False), Checkpointed(checkpointed=True)
+    checkpointed.load_state_dict(plain.state_dict())
+    plain.layers[4].momentum = checkpointed.layers[4].momentum = momentum
+    arguments = {"model": checkpointed, "loader": rows()}
+    mended("BN014", arguments)
+    x = torch.randn(32, 6)
+    for model in (plain, checkpointed):
+        model(x).sum().backward()
+    for name, start in (("running_mean", 0), ("running_var", 1)):
+        moved, wanted = (getattr(model.layers[4], name) - start for model in (checkpointed, plain))
+        torch.testing.assert_close(moved, wanted, rtol=1e-3, atol=0)  # of the way, which is twice as long without it
+    assert finding_of("BN014", examine(**arguments)).severity == "note"
+
+
+class Places(nn.Module):
+    """A batch norm layer wherever a network may hold one."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential()
+        self.stem.add_module("norm", nn.BatchNorm1d(6))
+        self.listed = nn.ModuleList([nn.ModuleDict({"left eye": nn.BatchNorm1d(6)})])
+        self.add_module("lambda", nn.BatchNorm1d(6))
+        self.add_module("a-b", nn.Sequential(nn.Identity(), nn.BatchNorm1d(6)))
+
+
+@pytest.mark.parametrize("name", [name for name, one in Places().named_modules() if isinstance(one, nn.BatchNorm1d)])
+def test_a_fix_reaches_a_layer_wherever_it_is(name):
+    model = Places()
+    model.get_submodule(name).momentum = 0.99
+    after, _ = mended("BN005", {"model": model})
+    assert after["model"].get_submodule(name).momentum == pytest.approx(0.01)
+    assert examine(model).findings == ()
+
+
+def test_an_input_that_explodes_is_not_mended_by_the_scale():
+    """The scale is sound; what is too large is what the layer is given, also where it has no scale at all."""
+    for affine in (True, False):
+        model = nn.Sequential(nn.BatchNorm1d(6, affine=affine))
+        model[0].running_var.fill_(1e12)
+        assert finding_of("BN009", examine(model)).fix == "scale the input of model[0] down: look at what feeds it"
+
+
+def test_a_checkpoint_that_holds_the_statistics_still_is_no_fault():
+    """As libraries do that know of it: no tracking in one of the two runs."""
+    model = Checkpointed(checkpointed=True)
+    state = SimpleNamespace(runs=0)
+
+    def track_once(layer, _):
+        state.runs += 1
+        layer.track_running_stats = state.runs % 2 == 1
+
+    model.layers[4].register_forward_pre_hook(track_once)
+    report = examine(model, rows())
+    assert state.runs > 8 + 2  # eight batches, and a pass that ran it twice
+    assert finding_of("BN014", report) is None
