@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import torch
 
 from bnlab.deploy.per_image import PerImage, beyond_chance
-from bnlab.doctor.observe import Observation
-from bnlab.doctor.report import Finding
+from bnlab.doctor.naming import expression
+from bnlab.doctor.observe import Norm, Observation
+from bnlab.doctor.report import Finding, Severity
 from bnlab.doctor.rules.statistics import FAR, RATE
 
 NIL = 1e-4  # of the magnitudes that the gradient sums: float32 leaves about 1e-6, a bias that matters 0.1
@@ -42,7 +43,7 @@ def redundant_bias(observation: Observation) -> Iterator[Finding]:
             found[0],
             f"{len(found)} layer{'s have' if len(found) > 1 else ' has'} a bias straight before a batch norm.{shown}",
             "Batch norm subtracts the mean, and the bias with it; its own shift does the bias's work.",
-            f"build {found[0]} with bias=False",
+            f"{expression(observation.model, found[0])}.bias = None  # or build it with bias=False",
             tuple(found[1:]),
         )
 
@@ -92,29 +93,33 @@ def shared(observation: Observation) -> Iterator[Finding]:
     mixture that never occurs, and evaluation differs from training (two domains: arXiv:1911.09665). Else, as in twin
     branches that meet the same data, a note.
     """
+    found: dict[Severity, list[tuple[float, Norm]]] = {}
     for norm in observation.norms:
         calls = observation.calls.get(norm.name, [])
-        if len(norm.names) < 2 and len(calls) < 2:
-            continue
-        apart = _apart(calls, norm.layer.eps)
-        places = f"It stands in {len(norm.names)} places" if len(norm.names) > 1 else "It stands in one place"
-        runs = f" and runs {len(calls)} times in a pass" if calls else ""
-        far = (
-            f": a channel's mean or spread differs by {apart:.1f} standard deviations between two calls"
-            if apart
-            else ""
-        )
+        if len(norm.names) > 1 or len(calls) > 1:
+            apart = _apart(calls, norm.layer.eps)
+            found.setdefault("warning" if apart else "note", []).append((apart, norm))
+    for severity, cases in found.items():
+        apart, worst = max(cases, key=lambda case: case[0])
+        others = [name for _, norm in cases if norm is not worst for name in norm.names]
         yield Finding(
             "BN010",
-            "warning" if apart else "note",
-            norm.name,
-            f"{places}{runs}{far}.",
+            severity,
+            worst.name,
+            _where(worst, len(observation.calls.get(worst.name, [])), apart),
             "Each call is normalised by its own batch in training, and by one pooled average in evaluation.",
             "give each place a layer of its own"
-            if len(norm.names) > 1
+            if len(worst.names) > 1
             else "run the calls as one batch (torch.cat); or a norm for each kind, if the kind is known in evaluation",
-            norm.names[1:],
+            (*worst.names[1:], *others),
         )
+
+
+def _where(norm: Norm, calls: int, apart: float) -> str:
+    places = f"It stands in {len(norm.names)} places" if len(norm.names) > 1 else "It stands in one place"
+    runs = f" and runs {calls} times in a pass" if calls else ""
+    far = f": a channel's mean or spread differs by {apart:.1f} standard deviations between two calls" if apart else ""
+    return f"{places}{runs}{far}."
 
 
 def foldable(observation: Observation) -> Iterator[Finding]:
