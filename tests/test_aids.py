@@ -103,4 +103,4 @@ def test_the_cheat_sheets_defaults_are_torchs():
     pytorch = {row[0]: row[1] for row in table_rows("cheatsheet.md") if len(row) == 3}
     layer = nn.BatchNorm1d(1)
     assert float(pytorch["`momentum`"].split(",")[0]) == layer.momentum
-    assert float(pytorch["eps, added to the variance inside the root"]) == layer.eps
+    assert float(pytorch["eps, inside the root"]) == layer.eps
