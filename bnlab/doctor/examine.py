@@ -10,6 +10,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
 from bnlab.deploy.untouched import check_module, kept, random_state_kept, working_copy
+from bnlab.doctor.bystanders import bystanders_kept
 from bnlab.doctor.observe import Observation, Purpose, find_feeds, norms_of, probe_training, run_loader
 from bnlab.doctor.report import SEVERITIES, Report
 from bnlab.doctor.rules import CHECKS
@@ -30,9 +31,11 @@ def examine(
     """Look for mistakes with batch norm in a network: rules BN001 to BN018, see `bnlab.doctor.RULES`.
 
     Everything runs on copies: the model's parameters, gradients, buffers, modes and hooks are afterwards as before, and
-    so are the random states of Python, NumPy, torch and the loader, also if the model or the loader raises, which is
-    passed on. (A training pass that raises, for want of targets, say, is reported as not examined.) Of the loader at
-    most 64 batches are read, and about 160 images run in evaluation mode, 32 in a training pass.
+    so are the random states of Python, NumPy and torch, and the generators, optimizers and schedules that the loader or
+    the training step holds (see `bystanders_kept` for how deep), also if the model or the loader raises, which is
+    passed on. A loader that is a running iterator has moved on. (A training pass that raises, for want of targets, say,
+    is reported as not examined.) Of the loader at most 64 batches are read, and about 160 images run in evaluation
+    mode, 32 in a training pass.
 
     Args:
         model: any module. One inside DistributedDataParallel, DataParallel or torch.compile is looked at without it.
@@ -43,7 +46,7 @@ def examine(
         train_step: what the training loop does with a batch, `train_step(model, batch)`, for rules BN002 and BN016. It
             runs on a copy of the model for up to 16 batches, until an optimizer has stepped twice. A `train_step` with
             a third parameter is handed a copy of `optimizer` whose groups hold the copy's parameters; one that uses its
-            own optimizer moves nothing meanwhile. What else it changes (a scheduler, a list) is its own affair.
+            own optimizer moves nothing. What else it changes (a list, a file) is its own affair.
 
     Returns:
         The findings, errors first. `report.healthy` is whether there is nothing above a note.
@@ -76,7 +79,8 @@ def examine(
         raise ValueError("expected a model that holds numbers, got one on the meta device")
     observation = Observation(inner, purpose, optimizer, norms_of(inner), processes)
     if observation.norms:
-        with random_state_kept(loader), kept(inner):
+        held = (loader, train_step) if train_step is None else (loader, train_step, optimizer)
+        with random_state_kept(loader), kept(inner), bystanders_kept(*held):
             _look(observation, loader, train_step)
     findings = [finding for rule in CHECKS.values() for finding in rule.check(observation)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))

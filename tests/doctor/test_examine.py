@@ -1,8 +1,10 @@
 """What an examination accepts, and that it leaves everything as it was."""
 
+import copy
 import json
 import random
 import time
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pytest
@@ -125,6 +127,61 @@ def test_a_loader_draws_the_same_batches_afterwards():
     state = generator.get_state()
     examine(perceptron(), loader)
     assert torch.equal(generator.get_state(), state)
+
+
+class Generators:
+    """Data that draw from generators of their own, of every kind, at several depths."""
+
+    def __init__(self):
+        self.transform = nn.Identity()
+        self.transform.noise = np.random.default_rng(1)
+        self.draws = {"torch": [torch.Generator().manual_seed(2)], "python": random.Random(3)}
+        self.old = np.random.RandomState(4)
+
+    def __len__(self):
+        return 64
+
+    def __getitem__(self, index):
+        shift = self.transform.noise.random() + self.draws["python"].random() + self.old.rand()
+        return torch.randn(6, generator=self.draws["torch"][0]) + shift, index % 3
+
+
+def test_data_draw_the_same_afterwards():
+    data = Generators()
+    states = [data[0][0].tolist() for _ in range(2)]
+    data.__init__()
+    examine(perceptron(), DataLoader(data, 16))
+    assert [data[0][0].tolist() for _ in range(2)] == states
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_what_a_training_step_holds_is_as_before(raises):
+    """An optimizer with a state, its schedule and a generator: in a closure, and used on the original by a slip."""
+    model, generator = perceptron(), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 2, 3])
+
+    def train_step(_copy, batch):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(batch[0] + torch.randn(6, generator=generator)), batch[1]).backward()
+        optimizer.step()
+        schedule.step()
+        if raises:
+            raise KeyError("label")
+
+    def told():
+        one = copy.deepcopy((optimizer.state_dict(), schedule.state_dict(), generator.get_state().tolist()))
+        return str(one), [id(value) for state in optimizer.state.values() for value in state.values()]
+
+    for state in ("none", "some"):
+        before = told()
+        parameters = [parameter.detach().clone() for parameter in model.parameters()]
+        with pytest.raises(KeyError, match="label") if raises else nullcontext():
+            examine(model, rows(), train_step=train_step)
+        assert told() == before, state
+        assert all(map(torch.equal, parameters, model.parameters()))
+        with suppress(KeyError):
+            train_step(None, rows(batches=1)[0])
 
 
 class Holder(nn.Module):
