@@ -1,5 +1,7 @@
 """How a question shows itself: folded in a notebook, in 80 columns in a terminal, the same each time."""
 
+import contextlib
+import io
 import os
 import re
 import subprocess
@@ -131,21 +133,23 @@ def test_a_recall_shows_three_prompts_and_folds_their_short_answers(chapter):
     assert [tag for tag, _ in page.tags].count("details") == 3
 
 
-def test_what_is_shown_is_the_same_in_every_process():
+def test_what_is_shown_is_the_same_in_every_process(monkeypatch):
     code = (
         "from bnlab.practice.interview import ask, recall\n"
         "for thing in (ask('eps-placement', 'derive-dx'), recall('04')): print(repr(thing), thing._repr_html_())"
     )
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed, "COLUMNS": columns, "PYTHONUTF8": "1"},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed, columns in (("1", "80"), ("2", "200"))
-    ]
-    assert runs[0] == runs[1] != b""
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": seed, "COLUMNS": "200", "PYTHONUTF8": "1"},
+        capture_output=True,
+        check=True,
+    ).stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    here = io.StringIO()
+    with contextlib.redirect_stdout(here):
+        exec(code)
+    assert elsewhere.decode() == here.getvalue() != ""
 
 
 # --- in a terminal
