@@ -42,7 +42,7 @@ class Config(Settings):
 
     dataset: str = "mnist1d"
     dropout: float = 0.5
-    learning_rates: tuple[float, ...] = (0.1, 0.3)
+    learning_rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
     depth: int = 4
     width: int = 100
     batch_size: int = 100

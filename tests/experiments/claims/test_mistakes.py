@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from bnlab.experiments import studies
 from bnlab.experiments.claims.mistakes import DECLARATIONS
 from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.selection import best
 from bnlab.experiments.studies import dropout_before_norm, served_shift, sorted_batches
 
 PROVENANCE = Provenance("2026-01-31", {}, "0123456789ab")
@@ -97,6 +99,12 @@ def test_every_gain_of_accuracy_knows_the_size_of_its_test_split(declaration):
         return
     one, other, examples = ERRORS[declaration.id]
     assert error == pytest.approx(100 * ((one * (1 - one) + other * (1 - other)) / examples) ** 0.5)
+
+
+def test_no_arm_with_dropout_is_judged_at_the_edge_of_its_rates():
+    stored = studies.result("dropout_before_norm")
+    chosen = {arm: best(rates) for arm, rates in stored.validation.items()}
+    assert all(0 < place < len(stored.config.learning_rates) - 1 for place in chosen.values()), chosen
 
 
 def test_every_claim_is_measured_here():
