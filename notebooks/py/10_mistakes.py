@@ -14,10 +14,11 @@
 # %% [markdown]
 # # Which mistakes does batch norm invite, and how do you find them?
 #
-# **You will** see eight patients: small networks, each with a real fault. You look at the symptom, commit to a
-# diagnosis, send for the doctor, mend the fault, and measure the cure by the number that showed the symptom. **You
-# learn** to tell faults apart that look alike from outside, and to find them in a network that you did not write. **You
-# need** 60 minutes, and chapters [05](05_mechanism_inference.ipynb) and [07](07_benefits_robust.ipynb).
+# **You will** see eight patients: small stand-ins, written for this chapter, each with a fault of real networks. You
+# look at the symptom, commit to a diagnosis, send for the doctor, mend the fault, and measure the cure by the number
+# that showed the symptom. **You learn** to tell faults apart that look alike from outside, and to find them in a
+# network that you did not write. **You need** 60 minutes, and chapters [05](05_mechanism_inference.ipynb) and
+# [07](07_benefits_robust.ipynb).
 #
 # Batch norm makes an output depend on three things beside its input: the batch, the mode, and the batches that passed
 # before. No error is raised when one of them is not what you think. Each patient has one of them wrong.

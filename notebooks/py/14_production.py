@@ -373,10 +373,9 @@ reveal("momentum-in-half-precision")
 # Mixed precision (`torch.autocast`) leaves parameters and buffers in float32; `model.half()` before or during training
 # does not. To serve in half precision, fold first, in float64 as `fold` does, and cast the result.
 #
-# Eight bits, here for weights alone (activations also need ranges, from data for calibration): a weight becomes a whole
-# number from -127 to 127 times a scale, which is the largest weight divided by 127. One scale for the whole layer, or
-# one for each channel? Folding multiplies each channel by its own number. Two channels with the same weights, whose
-# folded scales are 1 and 0.01:
+# Eight bits: a weight becomes a whole number from -127 to 127 times a scale, which is the largest weight divided by 127.
+# One scale for the whole layer, or one for each channel? Folding multiplies each channel by its own number. Two
+# channels with the same weights, whose folded scales are 1 and 0.01:
 
 # %%
 weight = np.array([[1.0, -0.5, 0.3], [0.01, -0.005, 0.003]])
@@ -410,6 +409,25 @@ takeaway(
 # for each channel it does not matter whether one rounds before or after folding, since the scale takes out what folding
 # multiplies by. Nagel et al. find ranges in folded MobileNets so far apart that one scale fails at eight bits.
 #
+# Activations are rounded too, mostly with one scale for a whole tensor, set by the largest value that some images for
+# calibration show. Of what tensor? As trained, of the convolution's output, where a channel's range grows with its
+# weights. Folded, of the norm's output: a few $\gamma$ about $\beta$, whatever the weights. Make one filter a hundred
+# times too large, which the norm behind it undoes, and look at each channel's largest value over the training images:
+
+# %%
+uneven, ranges = deepcopy(network), {}
+uneven[0].weight.data[0] *= 100
+deploy.recalibrate(uneven, data.train.x.split(32))
+for name, model in {"as trained": uneven, "folded": deploy.fold(uneven, data.test.x[:1]).model}.items():
+    largest = model[0](data.train.x).detach().abs().amax((0, 2, 3))
+    ranges[name] = (largest.max() / largest.min()).item()
+    print(f"{name:10}: the widest channel is over 50 times the narrowest: {ranges[name] > 50}")
+takeaway(
+    "Fold before you calibrate: what is rounded then has the range that the norm gives it, channel by channel.",
+    ranges["folded"] < 5 and ranges["as trained"] > 50,
+)
+
+# %% [markdown]
 # ## Privacy asks for one example
 #
 # Differentially private training (DP-SGD, Abadi et al. 2016) promises that no single example changes much. It computes
