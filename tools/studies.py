@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bnlab import runtime
 from bnlab.experiments.claims import from_stored, to_json
-from bnlab.experiments.claims.ledger import FILE
+from bnlab.experiments.claims.ledger import FILE, from_json
 from bnlab.experiments.studies import RESULTS, STUDIES, study_of
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -29,9 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
         study, begin = study_of(name), time.perf_counter()
         study.run(study.config()).save(RESULTS / f"{name}.json")
         print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
-    claims = from_stored()
-    FILE.write_text(to_json(claims), encoding="utf-8")
-    README.write_text(with_table(README.read_text(encoding="utf-8"), claims._repr_markdown_()), encoding="utf-8")
+    text = to_json(from_stored())
+    FILE.write_text(text, encoding="utf-8")
+    table = from_json(text)._repr_markdown_()  # of the numbers as they are stored, which were rounded once
+    README.write_text(with_table(README.read_text(encoding="utf-8"), table), encoding="utf-8")
     return 0
 
 

@@ -61,12 +61,17 @@ class Ledger:
 
 def ledger() -> Ledger:
     """The ledger that ships with the package."""
-    return Ledger(tuple(_claim(record) for record in json.loads(FILE.read_text(encoding="utf-8"))))
+    return from_json(FILE.read_text(encoding="utf-8"))
 
 
 def to_json(claims: Ledger) -> str:
     """The claims as JSON; what is infinite stands there as "inf" or "-inf"."""
     return json.dumps([_record(claim) for claim in claims], indent=1, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> Ledger:
+    """The claims that `to_json` wrote, each number with its four digits."""
+    return Ledger(tuple(_claim(record) for record in json.loads(text)))
 
 
 def _record(claim: Claim) -> dict[str, Any]:
