@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bnlab.deploy.batches import batch_size, device_of, feed, required_arguments, some_of, to_device
 from bnlab.deploy.pairs import pairs
 from bnlab.deploy.per_image import PerImage, keeps_batch_statistics, watching
+from bnlab.doctor.examples import by_example
 from bnlab.doctor.naming import expression
 from bnlab.doctor.probe import PROBE_IMAGES, Probe, probe
 from bnlab.doctor.steps import Steps
@@ -154,6 +155,7 @@ def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any]
     """
     device = device_of(model)
     kept: list[Any] = []
+    fed: list[int] = []
     wanted = _images_of_a_batch(loader)
     generator = torch.Generator().manual_seed(0)
     names = {norm.name for norm in observation.norms}
@@ -164,8 +166,11 @@ def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any]
                 kept.append(batch)
             size = batch_size(batch)
             observation.sizes.append(size)
-            feed(model, to_device(some_of(batch, torch.randperm(size, generator=generator)[:wanted]), device))
-    observation.seen, observation.calls = watch.result(), watch.calls()
+            some = some_of(batch, torch.randperm(size, generator=generator)[:wanted])
+            fed.append(batch_size(some))
+            feed(model, to_device(some, device))
+    observation.seen = {name: by_example(seen, fed) for name, seen in watch.result().items()}
+    observation.calls = {name: [by_example(seen, fed) for seen in calls] for name, calls in watch.calls().items()}
     return kept
 
 

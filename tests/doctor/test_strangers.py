@@ -1,13 +1,14 @@
 """Networks by somebody who has not read the doctor: with a fault, and without.
 
-The first twenty were made without knowing the rules, the others by their titles alone.
+The first twenty were made without knowing the rules, the next by their titles alone, and those of `styles` with the
+rules at hand, to try what they might stumble over.
 """
 
 import pytest
 
 from bnlab.doctor import examine
 from bnlab.doctor.report import SEVERITIES
-from tests.doctor.strangers import faults, healthy, planted, unplanted
+from tests.doctor.strangers import faults, healthy, planted, styles, unplanted
 
 FOUND_AS = {  # the rule that says what the author of the fault wanted said
     "whole_model_in_bfloat16": "BN011",
@@ -40,7 +41,15 @@ def test_a_fault_planted_by_the_rules_title_is_found(name):
     assert_found(examine(**getattr(planted, name)()), *planted.PLANTED[name])
 
 
-@pytest.mark.parametrize("network", [*healthy.HEALTHY, *unplanted.HEALTHY_TOO], ids=lambda network: network.__name__)
+@pytest.mark.parametrize("name", styles.OUT_OF_STYLE)
+def test_a_fault_in_another_style_is_found(name):
+    assert_found(examine(**getattr(styles, name)()), *styles.OUT_OF_STYLE[name])
+
+
+HEALTHY = [*healthy.HEALTHY, *unplanted.HEALTHY_TOO, *styles.STYLISH]
+
+
+@pytest.mark.parametrize("network", HEALTHY, ids=lambda network: network.__name__)
 def test_a_strangers_healthy_network_is_healthy(network):
     report = examine(**network())
     assert report.healthy, report
