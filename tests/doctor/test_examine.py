@@ -321,7 +321,7 @@ def test_a_long_loader_and_a_large_batch_cost_no_more():
             images += len(x)
             return super().forward(x)
 
-    begin = time.perf_counter()
+    begin = time.process_time()  # of this process alone, on a busy machine, too
     examine(Counting(), (torch.randn(256, 1, 5, 4) for _ in range(1000)))
     assert images <= 64 * 3 + 2 * 32
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10
