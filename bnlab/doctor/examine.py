@@ -40,7 +40,8 @@ def examine(
     Args:
         model: any module. One inside DistributedDataParallel, DataParallel or torch.compile is looked at without it.
         loader: yields batches as in training, or as served if the model is meant for inference: tensors, tuples or
-            lists, or dicts (see `bnlab.deploy.batches.feed`). Without it only what needs no data is examined.
+            lists, or dicts (see `bnlab.deploy.batches.feed`). Frames of a video or nodes of a graph that the model
+            has in its batch axis are counted as one example. Without a loader only what needs no data is examined.
         purpose: "training", with the modes as they are in the training loop, or "inference".
         optimizer: the one that trains the model, to be looked at only.
         train_step: what the training loop does with a batch, `train_step(model, batch)`, for rules BN002 and BN016. It

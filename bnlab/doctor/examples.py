@@ -1,12 +1,49 @@
 """Which rows of a layer's input are of one example, where a network makes several of it, as of a video's frames."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from bnlab.deploy.batches import tensors_in
 from bnlab.deploy.per_image import PerImage
+
+
+def graphs_in(batch: Any) -> Int[Tensor, " nodes"] | None:
+    """To which graph each node belongs, where a batch holds graphs side by side; None where it does not.
+
+    Known by a list of edges, two rows of node numbers, and a vector that counts the graphs, 0 to k - 1, in order.
+
+    >>> batch = {"x": torch.ones(3, 4), "edge_index": torch.tensor([[0, 1], [1, 0]]), "batch": torch.tensor([0, 0, 1])}
+    >>> graphs_in(batch).tolist()
+    [0, 0, 1]
+    """
+    whole = [x.detach().cpu() for x in tensors_in(batch) if x.dtype in {torch.int32, torch.int64}]
+    nodes = max((int(x.max()) + 1 for x in whole if x.ndim == 2 and len(x) == 2 and x.numel()), default=0)
+    for ids in whole:
+        if nodes and ids.ndim == 1 and nodes <= len(ids) and ids[0] == 0:
+            steps = ids.diff()
+            if bool(((steps == 0) | (steps == 1)).all()) and ids[-1] + 1 < len(ids):
+                return ids
+    return None
+
+
+def by_graph(seen: PerImage, owners: Sequence[Tensor]) -> PerImage:
+    """What a layer met, graph by graph, if it met a row for each node; nodes of one graph are alike."""
+    batches = sorted(set(seen.batch.tolist()))
+    parts = []
+    for batch in batches:
+        means, variances = seen.means[seen.batch == batch], seen.variances[seen.batch == batch]
+        if len(means) != len(owners[batch]):
+            return seen
+        of_graphs = [owners[batch] == graph for graph in range(int(owners[batch][-1]) + 1)]
+        mean = torch.stack([means[own].mean(0) for own in of_graphs])
+        var = torch.stack([variances[own].mean(0) + means[own].var(0, correction=0) for own in of_graphs])
+        parts.append((mean, var, torch.full((len(mean),), batch)))
+    mean, var, of_batch = map(torch.cat, zip(*parts, strict=True))
+    return PerImage(mean, var, of_batch, max(round(seen.positions * seen.images / len(mean)), 1))
 
 
 def by_example(seen: PerImage, fed: Sequence[int]) -> PerImage:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from bnlab.deploy.batches import batch_size, device_of, feed, required_arguments, some_of, to_device
 from bnlab.deploy.pairs import pairs
 from bnlab.deploy.per_image import PerImage, keeps_batch_statistics, watching
-from bnlab.doctor.examples import by_example
+from bnlab.doctor.examples import by_example, by_graph, graphs_in
 from bnlab.doctor.naming import expression
 from bnlab.doctor.probe import PROBE_IMAGES, Probe, probe
 from bnlab.doctor.steps import Steps
@@ -156,6 +157,7 @@ def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any]
     device = device_of(model)
     kept: list[Any] = []
     fed: list[int] = []
+    graphs: list[Tensor] = []
     wanted = _images_of_a_batch(loader)
     generator = torch.Generator().manual_seed(0)
     names = {norm.name for norm in observation.norms}
@@ -164,13 +166,15 @@ def run_loader(observation: Observation, model: nn.Module, loader: Iterable[Any]
         for watch.batch, batch in enumerate(_first(loader)):
             if len(kept) < keep:
                 kept.append(batch)
-            size = batch_size(batch)
-            observation.sizes.append(size)
-            some = some_of(batch, torch.randperm(size, generator=generator)[:wanted])
+            size, owners = batch_size(batch), graphs_in(batch)
+            some = batch if owners is not None else some_of(batch, torch.randperm(size, generator=generator)[:wanted])
+            graphs += [] if owners is None else [owners]
             fed.append(batch_size(some))
+            observation.sizes.append(size if owners is None else int(owners[-1]) + 1)
             feed(model, to_device(some, device))
-    observation.seen = {name: by_example(seen, fed) for name, seen in watch.result().items()}
-    observation.calls = {name: [by_example(seen, fed) for seen in calls] for name, calls in watch.calls().items()}
+    count = partial(by_graph, owners=graphs) if len(graphs) == len(fed) else partial(by_example, fed=fed)
+    observation.seen = {name: count(seen) for name, seen in watch.result().items()}
+    observation.calls = {name: [count(seen) for seen in calls] for name, calls in watch.calls().items()}
     return kept
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bnlab.deploy.per_image import PerImage
-from bnlab.doctor.examples import by_example
+from bnlab.doctor.examples import by_example, by_graph, graphs_in
 
 FED = [3, 2]  # examples in two batches
 
@@ -48,3 +48,31 @@ def test_examples_with_more_parts_in_one_batch_than_in_another():
     found = by_example(met, FED)
     assert (found.images, found.positions) == (5, 16)  # 16 rows of 5 positions
     torch.testing.assert_close(found.means[:3].mean(0), met.means[:12].mean(0))
+
+
+EDGES = torch.tensor([[0, 1, 3], [1, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"x": torch.ones(4, 2), "y": torch.tensor([0, 0, 1, 1])},  # sorted labels, and no edges
+        {"edges": EDGES, "y": torch.tensor([0, 1, 1, 0])},  # labels in no order
+        {"edges": EDGES, "y": torch.tensor([1, 1, 2, 2])},
+        {"edges": EDGES, "y": torch.tensor([0, 0, 2, 2])},
+        {"edges": EDGES, "index": torch.arange(4)},
+        {"edges": EDGES, "y": torch.tensor([0, 0, 1])},  # too short for node 3
+    ],
+)
+def test_a_vector_that_counts_no_graphs_is_none(batch):
+    assert graphs_in(batch) is None
+
+
+def test_nodes_of_a_graph_count_as_one_example():
+    owner = torch.tensor([0, 0, 0, 1])
+    assert torch.equal(graphs_in([torch.ones(4, 2), EDGES, owner]), owner)
+    met = seen([torch.randn(4, 4, 5).double()])
+    found = by_graph(met, [owner])
+    assert (found.images, found.positions) == (2, 10)
+    torch.testing.assert_close(found.means, torch.stack([met.means[:3].mean(0), met.means[3]]))
+    assert by_graph(met, [torch.tensor([0, 1])]) is met  # a layer over graphs has a row for each

@@ -302,6 +302,63 @@ def a_language_nobody_trained():
     return speakers(["en", "fr"])
 
 
+class Molecules(nn.Module):
+    """Two rounds of messages between the atoms of small graphs, each with a norm over all atoms of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.ModuleList([nn.Linear(6, 16, bias=False), nn.Linear(16, 16, bias=False)])
+        self.norms = nn.ModuleList([nn.BatchNorm1d(16), nn.BatchNorm1d(16)])
+        self.out = nn.Linear(16, 2)
+
+    def forward(self, x, edge_index, batch):
+        for linear, norm in zip(self.inner, self.norms, strict=True):
+            heard = x.index_add(0, edge_index[1], x[edge_index[0]])
+            x = functional.relu(norm(linear(heard)))
+        graphs = x.new_zeros(int(batch[-1]) + 1, 16).index_add(0, batch, x)
+        return self.out(graphs)
+
+
+def molecules(batches, graphs):
+    """Rings of 5 to 20 atoms, side by side in a batch; atoms of a graph are alike."""
+    loader = []
+    for _ in range(batches):
+        sizes = torch.randint(5, 21, (graphs,))
+        owner = torch.arange(graphs).repeat_interleave(sizes)
+        first = (sizes.cumsum(0) - sizes)[owner]
+        place = torch.arange(len(owner))
+        following = first + (place - first + 1) % sizes[owner]
+        label = torch.randint(0, 2, (graphs,))
+        kind = torch.randn(graphs, 6) + label[:, None]
+        x = kind[owner] + torch.randn(len(owner), 6)
+        loader.append({"x": x, "edge_index": torch.stack([place, following]), "batch": owner, "y": label})
+    return loader
+
+
+def name_molecules(model, batch):
+    return functional.cross_entropy(model(batch["x"], batch["edge_index"], batch["batch"]), batch["y"])
+
+
+def chemistry(graphs):
+    model, loader = Molecules(), molecules(24, graphs)
+    optimizer = decayed(model, lr=0.01)
+    train_step = step_with(optimizer, name_molecules)
+    fit(model, loader, optimizer, epochs=6, train_step=train_step)
+    return trained(model, loader, optimizer, train_step)
+
+
+@seeded(311)
+def graphs_side_by_side():
+    """A batch of 32 graphs holds some 400 atoms, and its means spread as those of 32 do."""
+    return chemistry(32)
+
+
+@seeded(312)
+def two_graphs_at_a_time():
+    """The rows are 25, and the norms hardly know more than two graphs."""
+    return chemistry(2)
+
+
 STYLISH = (
     frames_in_the_batch_axis,
     teacher_that_follows_in_evaluation_mode,
@@ -309,10 +366,12 @@ STYLISH = (
     stochastic_depth,
     two_adversaries,
     norms_by_language,
+    graphs_side_by_side,
 )
 OUT_OF_STYLE = {
     "two_videos_fill_the_memory": ("BN001", ("norm",), "warning"),
     "videos_in_the_order_of_their_classes": ("BN013", ("frames.1", "frames.4", "norm"), "warning"),
     "teacher_that_nobody_moves": ("BN007", ("teacher.1", "teacher.4", "teacher.9"), "warning"),
+    "two_graphs_at_a_time": ("BN001", ("norms.0", "norms.1"), "warning"),
     "a_language_nobody_trained": ("BN004", ("norms.rest",), "error"),
 }
