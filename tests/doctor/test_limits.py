@@ -132,25 +132,31 @@ class Twice(nn.Module):
         self.norm, self.head, self.change = nn.BatchNorm1d(16), nn.Linear(16, 1), change
 
     def forward(self, x):
-        return self.head(self.norm(x)) + self.head(self.norm(self.change(x.flip(0))))
+        return self.head(self.norm(x).mean(2)) + self.head(self.norm(self.change(x.flip(0))).mean(2))
 
 
 @pytest.mark.parametrize(
     ("change", "severity"),
     [
         (lambda x: x, "note"),
-        (lambda x: x + 0.35, "note"),  # half a standard deviation, whatever channel of 16 chance moves most
-        (lambda x: x + 0.65, "warning"),
-        (lambda x: 1.4 * x, "note"),  # a factor of exp(.5) = 1.65
-        (lambda x: 1.9 * x, "warning"),
-        (lambda x: x / 1.4, "note"),
-        (lambda x: x / 1.9, "warning"),
+        (lambda x: x + 0.4, "note"),  # half a standard deviation
+        (lambda x: x + 0.6, "warning"),
+        (lambda x: 1.5 * x, "note"),  # a factor of exp(.5) = 1.65
+        (lambda x: 1.8 * x, "warning"),
+        (lambda x: x / 1.5, "note"),
+        (lambda x: x / 1.8, "warning"),
     ],
 )
 def test_calls_that_meet_other_inputs_are_graded(change, severity):
-    loader = [torch.randn(256, 16) for _ in range(2)]  # 80 images of each are run
+    loader = [torch.randn(256, 16, 50) for _ in range(2)]  # positions enough for chance to be small
     report = examine(Twice(change), loader)
     assert severity_of("BN010", report) == severity, report
+
+
+def test_calls_that_chance_sets_apart_are_a_note():
+    """Over 16 images means of one distribution are up to a standard deviation apart."""
+    report = examine(Twice(torch.randn_like), [torch.randn(16, 16, 1)])
+    assert severity_of("BN010", report) == "note", report
 
 
 class Three(nn.Module):
@@ -167,7 +173,7 @@ class Three(nn.Module):
 
 
 def test_layers_that_serve_several_places_are_one_finding_of_each_kind():
-    report = examine(Three(), [torch.randn(64, 16) for _ in range(4)])
+    report = examine(Three(), [torch.randn(64, 16, 50) for _ in range(4)])
     far, near = [one for one in report.findings if one.id == "BN010"]
     assert (far.severity, far.module, far.also) == ("warning", "far.norm", ())
     assert near.severity == "note"
