@@ -397,7 +397,7 @@ takeaway(
 # %% [markdown]
 # **What did not show.** The claim fails at 0.1 from 300 steps on, and at 0.01 after 1,000: there the running average
 # was as good as exact statistics. The opposite fault, too *fast* an average, is small: `momentum=1` evaluates with the
-# last batch alone, and costs two points at the end and one or less before. Twelve intervals at 95% will include a miss
+# last batch alone, and costs a point or two at the end and less before. Twelve intervals at 95% will include a miss
 # now and then, so make little of a single one near its margin. And the accuracies themselves carry the standard error
 # of the test set, printed above the picture; pairing removes it from the differences only. Does the pattern hang on the
 # learning rate? It does not: at every rate 0.001 loses tens of points, 0.01 loses them early, and 0.1 hardly any. A

@@ -334,7 +334,7 @@ ledger().of("06")
 # **What did not show.** Batch norm does not train at any rate; with ReLU it is behind at a small one; it does not save
 # as many hours as steps; and 14 times is out of reach. What is real is that it tolerates a rate about ten times larger,
 # and needs half the steps or fewer, each arm at its best rate. Is the end result better too? After 300 steps on
-# MNIST-1D, yes, and there both arms' best rate is the same; on digits the two are close. On test data:
+# MNIST-1D, yes; on digits the two are close. On test data:
 
 # %%
 for name, result in by_data.items():

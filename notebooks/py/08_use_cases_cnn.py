@@ -336,8 +336,8 @@ takeaway(
 # A ResNet of four blocks, 150 steps of Adam, six seeds. Gamma and beta are one number in 66, and the network gets more
 # than half of the images right, where two weights of each channel get it a third. So the paper's comparison holds here.
 # But a linear head on the *untouched* random features, with fewer numbers, gets as far on average, and six seeds cannot
-# tell the two apart. (Its best rate is the largest that it was offered.) And where the paper reports around a third of
-# the features switched off, here hardly any gamma ends near 0. (Its networks are deeper and trained far longer.)
+# tell the two apart. And where the paper reports around a third of the features switched off, here hardly any gamma
+# ends near 0. (Its networks are deeper and trained far longer.)
 #
 # ## Is gamma importance?
 #
