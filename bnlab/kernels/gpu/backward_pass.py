@@ -1,0 +1,169 @@
+"""Backward: where a channel fits one program one kernel, else sums, merge, gradient.
+
+A ReLU's mask is not kept but computed again, by the forward's operations in the forward's order (`tl.fma` leaves the
+compiler no choice), rounded as the output was: so it is the forward's mask, bit for bit. Where a residual was added
+before the ReLU, the mask is the sign of the output, and the masked gradient is the residual's gradient too.
+"""
+# ruff: noqa: PLR0917 - a kernel takes its arguments by position
+# mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def,untyped-decorator"
+
+import triton
+import triton.language as tl
+
+from bnlab.kernels.gpu.tiles import line, load, per_channel, rectify, tile
+
+
+@triton.jit
+def sums(
+    grad_y,
+    x,
+    y,
+    mean,
+    var,
+    weight,
+    bias,
+    grad_residual,
+    grad_x,
+    partials,
+    eps,
+    n,
+    channels,
+    length,
+    splits,
+    relu: tl.constexpr,
+    rows: tl.constexpr,
+    columns: tl.constexpr,
+    planes: tl.constexpr,
+    align: tl.constexpr,
+):
+    """Of each tile the sums of the gradient and of its product with `x - centre`: `partials` (2, splits, c).
+
+    With `y` it writes the residual's gradient, and with `grad_x`, where the statistics are constants, that of `x`.
+    """
+    at, inside, channel, real, _, split = tile(n, channels, length, rows, columns, planes, align)
+    known_mean = tl.load(mean + channel, mask=real, other=0.0).to(tl.float64)
+    centre, scale, shift, _, _ = line(known_mean, load(var, channel, real), weight, bias, channel, real, eps)
+    # load both, and mask the gradient
+    gradient = load(grad_y, at, inside)
+    centred = tl.where(inside, load(x, at, inside) - centre, 0.0)
+    if y is not None:
+        gradient = rectify(gradient, load(y, at, inside))
+        tl.store(grad_residual + at, gradient.to(grad_residual.dtype.element_ty), mask=inside)
+    elif relu:
+        gradient = rectify(gradient, tl.fma(centred, scale, shift).to(x.dtype.element_ty))
+    if grad_x is not None:
+        tl.store(grad_x + at, (gradient * scale).to(grad_x.dtype.element_ty), mask=inside)
+    # store two numbers per channel
+    partial = partials + split * channels + channel
+    tl.store(partial, per_channel(gradient, planes), mask=real)
+    tl.store(partial + splits * channels, per_channel(gradient * centred, planes), mask=real)
+
+
+@triton.jit
+def merge_sums(
+    partials, mean, var, grad_weight, grad_bias, eps, channels, splits, rows: tl.constexpr, columns: tl.constexpr
+):
+    """Add up the tiles of each channel, in float64: the gradients of the shift and of the scale."""
+    channel = tl.program_id(0) * columns + tl.arange(0, columns)[None, :]
+    real = channel < channels
+    # lane by lane in the order of the tiles, then the lanes
+    gradients = tl.zeros([rows, columns], tl.float64)
+    products = tl.zeros([rows, columns], tl.float64)
+    for first in range(0, splits, rows):
+        split = first + tl.arange(0, rows)[:, None]
+        at, inside = split * channels + channel, (split < splits) & real
+        gradients += load(partials, at, inside)
+        products += load(partials + splits * channels, at, inside)
+    gradient = tl.sum(gradients, axis=0, keep_dims=True)
+    product = tl.sum(products, axis=0, keep_dims=True)
+    # the products were taken about the centre, which is the mean rounded
+    known_mean = tl.load(mean + channel, mask=real, other=0.0).to(tl.float64)
+    _, _, _, inv_std, rest = line(known_mean, load(var, channel, real), None, None, channel, real, eps)
+    tl.store(grad_bias + channel, gradient.to(tl.float32), mask=real)
+    tl.store(grad_weight + channel, (rest * gradient + product).to(tl.float32) * inv_std, mask=real)
+
+
+@triton.jit
+def gradient_of_x(
+    grad_y,
+    x,
+    mean,
+    var,
+    weight,
+    bias,
+    grad_weight,
+    grad_bias,
+    grad_x,
+    eps,
+    n,
+    channels,
+    length,
+    relu: tl.constexpr,
+    rows: tl.constexpr,
+    columns: tl.constexpr,
+    planes: tl.constexpr,
+    align: tl.constexpr,
+):
+    """The gradient without its component along 1 and that along x_hat, times the scale."""
+    at, inside, channel, real, _, _ = tile(n, channels, length, rows, columns, planes, align)
+    known_mean = tl.load(mean + channel, mask=real, other=0.0).to(tl.float64)
+    centre, scale, shift, inv_std, rest = line(known_mean, load(var, channel, real), weight, bias, channel, real, eps)
+    # both components as a line in `x - centre`
+    count = tl.cast(n, tl.float32) * length
+    slope = load(grad_weight, channel, real) * inv_std / count
+    level = tl.fma(rest, slope, load(grad_bias, channel, real) / count)
+    # load both, mask the gradient, subtract
+    gradient = load(grad_y, at, inside)
+    centred = load(x, at, inside) - centre
+    if relu:
+        gradient = rectify(gradient, tl.fma(centred, scale, shift).to(x.dtype.element_ty))
+    result = scale * (gradient - level - centred * slope)
+    tl.store(grad_x + at, result.to(grad_x.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def resident_backward(
+    grad_y,
+    x,
+    y,
+    mean,
+    var,
+    weight,
+    bias,
+    grad_residual,
+    grad_x,
+    grad_weight,
+    grad_bias,
+    eps,
+    n,
+    channels,
+    length,
+    relu: tl.constexpr,
+    constant: tl.constexpr,
+    rows: tl.constexpr,
+    columns: tl.constexpr,
+    planes: tl.constexpr,
+    align: tl.constexpr,
+):
+    """All of it at once, for a channel that fits one tile: both inputs are read once and stay in registers."""
+    at, inside, channel, real, count, _ = tile(n, channels, length, rows, columns, planes, align)
+    known_mean = tl.load(mean + channel, mask=real, other=0.0).to(tl.float64)
+    centre, scale, shift, inv_std, rest = line(known_mean, load(var, channel, real), weight, bias, channel, real, eps)
+    # load both, and mask the gradient
+    gradient = load(grad_y, at, inside)
+    centred = tl.where(inside, load(x, at, inside) - centre, 0.0)
+    if y is not None:
+        gradient = rectify(gradient, load(y, at, inside))
+        tl.store(grad_residual + at, gradient.to(grad_residual.dtype.element_ty), mask=inside)
+    elif relu:
+        gradient = rectify(gradient, tl.fma(centred, scale, shift).to(x.dtype.element_ty))
+    # both sums
+    of_bias = per_channel(gradient, planes)
+    of_weight = tl.fma(rest, of_bias, per_channel(gradient * centred, planes)) * inv_std
+    tl.store(grad_bias + channel, of_bias, mask=real)
+    tl.store(grad_weight + channel, of_weight, mask=real)
+    # both components taken out, as in `gradient_of_x`
+    if not constant:
+        slope = of_weight * inv_std / count
+        gradient = gradient - tl.fma(rest, slope, of_bias / count) - centred * slope
+    tl.store(grad_x + at, (scale * gradient).to(grad_x.dtype.element_ty), mask=inside)
