@@ -373,9 +373,9 @@ reveal("momentum-in-half-precision")
 # Mixed precision (`torch.autocast`) leaves parameters and buffers in float32; `model.half()` before or during training
 # does not. To serve in half precision, fold first, in float64 as `fold` does, and cast the result.
 #
-# Eight bits: a weight becomes a whole number from -127 to 127 times a scale, which is the largest weight divided by 127.
-# One scale for the whole layer, or one for each channel? Folding multiplies each channel by its own number. Two
-# channels with the same weights, whose folded scales are 1 and 0.01:
+# Eight bits: a weight becomes a whole number from -127 to 127 times a scale, the largest weight divided by 127. One
+# scale for the whole layer, or one for each channel? Folding multiplies each channel by its own number. Two channels
+# with the same weights, whose folded scales are 1 and 0.01:
 
 # %%
 weight = np.array([[1.0, -0.5, 0.3], [0.01, -0.005, 0.003]])
