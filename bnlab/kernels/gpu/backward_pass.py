@@ -61,9 +61,26 @@ def sums(
 
 @triton.jit
 def merge_sums(
-    partials, mean, var, grad_weight, grad_bias, eps, channels, splits, rows: tl.constexpr, columns: tl.constexpr
+    partials,
+    mean,
+    var,
+    weight,
+    bias,
+    grad_weight,
+    grad_bias,
+    lines,
+    eps,
+    count,
+    channels,
+    splits,
+    rows: tl.constexpr,
+    columns: tl.constexpr,
 ):
-    """Add up the tiles of each channel, in float64: the gradients of the shift and of the scale."""
+    """Add up the tiles of each channel, in float64: the gradients of the shift and of the scale.
+
+    And write all that `gradient_of_x` asks of a channel, `lines` (5, c): centre, scale and shift, for the ReLU's mask;
+    slope and level of the line in `x - centre` that is the gradient's components along x_hat and along 1.
+    """
     channel = tl.program_id(0) * columns + tl.arange(0, columns)[None, :]
     real = channel < channels
     # lane by lane in the order of the tiles, then the lanes
@@ -74,27 +91,29 @@ def merge_sums(
         at, inside = split * channels + channel, (split < splits) & real
         gradients += load(partials, at, inside)
         products += load(partials + splits * channels, at, inside)
-    gradient = tl.sum(gradients, axis=0, keep_dims=True)
-    product = tl.sum(products, axis=0, keep_dims=True)
+    of_bias = tl.sum(gradients, axis=0, keep_dims=True).to(tl.float32)
+    product = tl.sum(products, axis=0, keep_dims=True).to(tl.float32)
     # the products were taken about the centre, which is the mean rounded
     known_mean = tl.load(mean + channel, mask=real, other=0.0).to(tl.float64)
-    _, _, _, inv_std, rest = line(known_mean, load(var, channel, real), None, None, channel, real, eps)
-    tl.store(grad_bias + channel, gradient.to(tl.float32), mask=real)
-    tl.store(grad_weight + channel, (rest * gradient + product).to(tl.float32) * inv_std, mask=real)
+    centre, scale, shift, inv_std, rest = line(known_mean, load(var, channel, real), weight, bias, channel, real, eps)
+    of_weight = tl.fma(rest, of_bias, product) * inv_std
+    tl.store(grad_bias + channel, of_bias, mask=real)
+    tl.store(grad_weight + channel, of_weight, mask=real)
+    # what is left to do is a line for each element
+    slope = of_weight * inv_std / count
+    tl.store(lines + channel, centre, mask=real)
+    tl.store(lines + channels + channel, scale, mask=real)
+    tl.store(lines + 2 * channels + channel, shift, mask=real)
+    tl.store(lines + 3 * channels + channel, slope, mask=real)
+    tl.store(lines + 4 * channels + channel, tl.fma(rest, slope, of_bias / count), mask=real)
 
 
 @triton.jit
 def gradient_of_x(
     grad_y,
     x,
-    mean,
-    var,
-    weight,
-    bias,
-    grad_weight,
-    grad_bias,
+    lines,
     grad_x,
-    eps,
     n,
     channels,
     length,
@@ -106,17 +125,15 @@ def gradient_of_x(
 ):
     """The gradient without its component along 1 and that along x_hat, times the scale."""
     at, inside, channel, real, _, _ = tile(n, channels, length, rows, columns, planes, align)
-    known_mean = tl.load(mean + channel, mask=real, other=0.0).to(tl.float64)
-    centre, scale, shift, inv_std, rest = line(known_mean, load(var, channel, real), weight, bias, channel, real, eps)
-    # both components as a line in `x - centre`
-    count = tl.cast(n, tl.float32) * length
-    slope = load(grad_weight, channel, real) * inv_std / count
-    level = tl.fma(rest, slope, load(grad_bias, channel, real) / count)
-    # load both, mask the gradient, subtract
+    # load both, and mask the gradient
     gradient = load(grad_y, at, inside)
-    centred = load(x, at, inside) - centre
+    centred = load(x, at, inside) - load(lines, channel, real)
+    scale = load(lines + channels, channel, real)
     if relu:
-        gradient = rectify(gradient, tl.fma(centred, scale, shift).to(x.dtype.element_ty))
+        output = tl.fma(centred, scale, load(lines + 2 * channels, channel, real))
+        gradient = rectify(gradient, output.to(x.dtype.element_ty))
+    # subtract both components
+    slope, level = load(lines + 3 * channels, channel, real), load(lines + 4 * channels, channel, real)
     result = scale * (gradient - level - centred * slope)
     tl.store(grad_x + at, result.to(grad_x.dtype.element_ty), mask=inside)
 

@@ -21,6 +21,7 @@ Elements = Float[Tensor, "n c *spatial"]
 
 INTERPRETED = not isinstance(forward_pass.statistics, triton.JITFunction)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+LANES = 32 if torch.version.hip is None else 64  # of a warp
 MERGE = {"rows": MERGE_ROWS, "columns": MERGE_COLUMNS}
 
 
@@ -163,13 +164,15 @@ def _streaming_backward(
     partials = torch.empty(2, splits, layout.channels, dtype=torch.float32, device=x.device)
     at_once = (grad_residual, grad_x if constant else None)
     _on(x, layout.programs, backward_pass.sums)(*tensors[:7], *at_once, partials, eps, *size, splits, relu=relu, **how)
+    lines = torch.empty(5, layout.channels, dtype=torch.float32, device=x.device)
+    count = float(layout.n * layout.length)
     _on(x, layout.merge_programs, backward_pass.merge_sums)(
-        partials, mean, var, *of_line, eps, layout.channels, splits, **MERGE
+        partials, mean, var, weight, bias, *of_line, lines, eps, count, layout.channels, splits, **MERGE
     )
     if not constant:
         gradient = grad_y if y is None else grad_residual  # which is masked already
         _on(x, layout.programs, backward_pass.gradient_of_x)(
-            gradient, x, mean, var, weight, bias, *of_line, grad_x, eps, *size, relu=relu and y is None, **how
+            gradient, x, lines, grad_x, *size, relu=relu and y is None, **how
         )
 
 
@@ -189,7 +192,7 @@ def _how(x: Tensor, layout: Layout) -> dict[str, Any]:
         "columns": layout.columns,
         "planes": layout.planes,
         "align": layout.align,
-        "num_warps": layout.warps(x.element_size()),
+        "num_warps": layout.warps(x.element_size(), LANES),
     }
 
 

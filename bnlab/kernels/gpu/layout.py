@@ -48,15 +48,15 @@ class Layout(NamedTuple):
         distance = self.length if self.planes else self.channels
         return min(distance & -distance, 16)
 
-    def warps(self, itemsize: int) -> int:
-        """Warps of a program: enough that a tile stays in registers.
+    def warps(self, itemsize: int, lanes: int = 32) -> int:
+        """Warps of a program, of so many lanes: enough that a tile stays in registers.
 
-        A thread that loads 16 bytes of a row of half-precision numbers holds what belongs to 8 channels, so it gets
-        no more than those 8 elements.
+        In the view of rows a thread also holds what belongs to its channels, of which a load of 16 bytes has up to 8;
+        so it gets fewer elements where it would not have the registers.
         """
         elements = self.rows * self.columns
-        a_thread = 32 if elements > TILE else 16 if self.planes or itemsize == 4 else 8
-        return max(min(elements // (32 * a_thread), 16), 1)
+        a_thread = 32 if elements > TILE else 16 if self.planes or (itemsize == 4 and lanes == 32) else 8
+        return max(min(elements // (lanes * a_thread), 16), 1)
 
 
 def layout_of(x: Tensor) -> Layout | None:

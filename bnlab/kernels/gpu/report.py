@@ -20,13 +20,16 @@ from bnlab.kernels.gpu.facts import Fact, Report, digest, store
 from bnlab.kernels.gpu.launch import INTERPRETED
 from bnlab.kernels.gpu.layout import MERGE_COLUMNS, MERGE_ROWS, Layout, planes, rows
 
-TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32)} | {
-    "gfx942": ("hip", "gfx942", 64)
+TARGETS: dict[str, tuple[str, int | str, int]] = {  # the compiler, its name for the architecture, lanes of a warp
+    "sm_80": ("cuda", 80, 32),
+    "sm_90": ("cuda", 90, 32),
+    "sm_100": ("cuda", 100, 32),
+    "gfx942": ("hip", "gfx942", 64),
 }
 VIEWS = {"planes": (planes(128, 64, 56 * 56), planes(16, 256, 28 * 28)), "rows": (rows(401_408, 64), rows(1024, 512))}
 DTYPES = {"float32": ("*fp32", 4), "float16": ("*fp16", 2), "bfloat16": ("*bf16", 2)}
 ELEMENTS = {"x", "y", "residual", "grad_y", "grad_x", "grad_residual"}  # arguments as large as the input
-WHOLE = {"eps": "fp32", "n": "i32", "channels": "i32", "length": "i32", "splits": "i32"}
+NUMBERS = {"eps": "fp32", "count": "fp32", "n": "i32", "channels": "i32", "length": "i32", "splits": "i32"}
 MERGES = ("merge_statistics", "merge_sums")
 
 # kernel, what is fused into it, its arguments fixed for that, and the elements it reads and writes for one of the input
@@ -71,7 +74,7 @@ def compiled(targets: Iterable[str], kernels: Iterable[str] = ()) -> Iterator[Fa
 def _fact(case: tuple[str, str, dict[str, Any], int, int], view: str, dtype: str, target: str) -> Fact:
     kernel, fused, fixed, reads, writes = case
     layout = VIEWS[view][kernel.startswith("resident")]
-    tile, warps = (layout.rows, layout.columns), layout.warps(DTYPES[dtype][1])
+    tile, warps = (layout.rows, layout.columns), layout.warps(DTYPES[dtype][1], TARGETS[target][2])
     if kernel in MERGES:
         tile, warps, view = (MERGE_ROWS, MERGE_COLUMNS), 4, "either"
     binary = _compile(kernel, fixed, layout, tile, warps, dtype, target)
@@ -90,8 +93,8 @@ def _compile(  # noqa: PLR0917 - what a kernel is compiled for
     for number, name in enumerate(function.arg_names):
         if name in known:
             signature[name] = "constexpr"
-        elif name in WHOLE:
-            signature[name] = WHOLE[name]
+        elif name in NUMBERS:
+            signature[name] = NUMBERS[name]
         else:
             signature[name] = DTYPES[dtype][0] if name in ELEMENTS else "*fp64" if name == "mean" else "*fp32"
             attributes[number,] = [["tt.divisibility", 16]]
