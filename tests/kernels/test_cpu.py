@@ -1,0 +1,247 @@
+import numpy as np
+import pytest
+from numba import get_num_threads, set_num_threads
+from numpy.testing import assert_allclose, assert_array_equal
+
+from bnlab import reference
+from bnlab.kernels import columns, cpu, maps, planes
+
+LAYOUTS = {  # shape, whether channels last, and the kernels that should take it
+    "vectors": ((37, 5), False, columns),
+    "wide_vectors": ((600, 700), False, columns),  # more rows than one block sums in the input's dtype
+    "channels_last": ((6, 3, 5, 7), True, columns),
+    "prime_rows": ((7, 3, 1, 1), True, columns),  # rows that cannot be joined
+    "small_maps": ((9, 6, 7, 7), False, maps),
+    "many_small_maps": ((300, 2, 3), False, maps),  # more images than one sum takes in the input's dtype
+    "planes": ((3, 4, 17, 19), False, planes),
+    "long_planes": ((2, 3, 5000), False, planes),  # longer than one run's sum
+    "one_channel": ((4, 1, 300), False, planes),
+    "rank_5": ((2, 3, 4, 5, 6), False, maps),
+    "count_2": ((2, 3), False, columns),
+}
+TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-11}  # of the largest entry
+
+
+def laid_out(array, channels_last):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1) if channels_last else array
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request):
+    return LAYOUTS[request.param]
+
+
+@pytest.fixture(params=[np.float32, np.float64])
+def dtype(request):
+    return np.dtype(request.param)
+
+
+def numbers(shape, channels_last, dtype, seed=0, mean=0.0):
+    rng = np.random.default_rng(seed)
+    return laid_out((rng.normal(size=shape) + mean).astype(dtype), channels_last)
+
+
+def given(layout, dtype, mean=0.0):
+    """Input, a gradient that is not uniform, a residual, scale and shift."""
+    shape, last, _ = layout
+    rng = np.random.default_rng(9)
+    arrays = [numbers(shape, last, dtype, seed, mean if seed == 0 else 0) for seed in range(3)]
+    return *arrays, rng.uniform(0.5, 2, shape[1]), rng.normal(size=shape[1])
+
+
+def close(got, expected, dtype):
+    assert_allclose(got, expected, rtol=0, atol=TOLERANCE[dtype] * np.abs(expected).max())
+
+
+def per_channel(values, x):
+    return values.reshape(1, -1, *(1,) * (x.ndim - 2))
+
+
+# ---- against the reference ----
+
+
+def test_each_layout_has_its_kernels(layout):
+    shape, last, kernel = layout
+    assert cpu._layout(numbers(shape, last, np.float32)).kernel is kernel
+
+
+@pytest.mark.parametrize("relu", [False, True], ids=["line", "relu"])
+@pytest.mark.parametrize("adding", [False, True], ids=["alone", "residual"])
+def test_forward_and_backward_are_those_of_the_reference(layout, dtype, relu, adding):
+    x, grad_y, residual, weight, bias = given(layout, dtype)
+    y, mean, var = cpu.forward(x, weight, bias, residual=residual if adding else None, relu=relu)
+    expected, cache = reference.batch_norm_forward(x, weight, bias)
+    expected = expected + residual if adding else expected
+    passed = grad_y * (y > 0) if relu else grad_y  # y, and not what is expected: at the edge they may differ
+    close(y, np.maximum(expected, 0) if relu else expected, dtype)
+    close(mean, cache.batch_mean, dtype)
+    close(var, cache.batch_var, dtype)
+    assert y.strides == x.strides
+
+    found = cpu.backward(grad_y, x, mean, var, weight, bias, relu=relu, y=y if adding and relu else None)
+    grad_x, grad_weight, grad_bias = reference.batch_norm_backward(passed.astype(np.float64), cache)
+    if x.size // x.shape[1] > 2:  # of two values the gradient is nil but for eps
+        close(found.x, grad_x, dtype)
+    close(found.weight, grad_weight, dtype)
+    close(found.bias, grad_bias, dtype)
+    if adding and relu:
+        assert_array_equal(found.residual, passed)
+    else:
+        assert found.residual is None
+
+
+@pytest.mark.parametrize("relu", [False, True], ids=["line", "relu"])
+@pytest.mark.parametrize("adding", [False, True], ids=["alone", "residual"])
+def test_inference_and_its_gradient_are_those_of_the_reference(layout, dtype, relu, adding):
+    x, grad_y, residual, weight, bias = given(layout, dtype)
+    mean, var = np.linspace(-1, 1, x.shape[1]), np.linspace(0.5, 2, x.shape[1])
+    y = cpu.inference(x, mean, var, weight, bias, residual=residual if adding else None, relu=relu)
+    expected = reference.batch_norm_inference(x, weight, bias, mean, var) + (residual if adding else 0)
+    close(y, np.maximum(expected, 0) if relu else expected, dtype)
+
+    passed = grad_y * (y > 0) if relu else grad_y
+    found = cpu.backward(grad_y, x, mean, var, weight, bias, relu=relu, y=y if adding and relu else None, constant=True)
+    inv_std, axes = 1 / np.sqrt(var + 1e-5), (0, *range(2, x.ndim))
+    close(found.x, passed * per_channel(weight * inv_std, x), dtype)
+    close(found.weight, (passed * (x - per_channel(mean, x)) * per_channel(inv_std, x)).sum(axes, np.float64), dtype)
+    close(found.bias, passed.sum(axes, np.float64), dtype)
+
+
+def test_the_mask_computed_again_is_that_of_the_output(layout):
+    """Where x is one of few values and the shift puts one of them near the edge, another rounding would show."""
+    shape, last, _ = layout
+    x = laid_out(np.random.default_rng(0).integers(-3, 4, shape).astype(np.float32) / 3, last)
+    weight = np.linspace(0.7, 1.3, shape[1])
+    _, mean, var = cpu.forward(x, weight, np.zeros(shape[1]))
+    for value in np.unique(x):
+        bias = -(value - mean) * weight / np.sqrt(var + 1e-5)
+        y, _, _ = cpu.forward(x, weight, bias, relu=True)
+        found = cpu.backward(np.ones_like(x), x, mean, var, weight, bias, relu=True)
+        assert_array_equal(found.bias, (y > 0).sum((0, *range(2, x.ndim))))
+
+
+# ---- numbers that fast code loses ----
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e5])
+def test_a_large_mean_costs_the_variance_no_digits(layout, offset):
+    shape, last, _ = layout
+    if np.prod(shape) // shape[1] < 100:
+        shape = (100 * shape[0], *shape[1:])
+    x = numbers(shape, last, np.float32, mean=offset)
+    y, mean, var = cpu.forward(x, np.ones(shape[1]), np.zeros(shape[1]))
+    wide, axes = x.astype(np.float64), (0, *range(2, x.ndim))
+    assert_allclose(var, wide.var(axes), rtol=1e-6)
+    assert_allclose(mean, wide.mean(axes), rtol=1e-12)
+    close(y, reference.batch_norm_forward(x, np.ones(shape[1]), np.zeros(shape[1]))[0], x.dtype)
+
+
+@pytest.mark.parametrize("shape", [(8_000_000, 1), (31, 1, 258_065)], ids=["rows", "planes"])
+def test_eight_million_values_of_a_channel_keep_their_variance(shape):
+    x = np.random.default_rng(0).uniform(3, 4, shape).astype(np.float32)
+    _, mean, var = cpu.forward(x, np.ones(1), np.zeros(1), out=np.empty_like(x))
+    assert_allclose(var, x.var(dtype=np.float64), rtol=1e-6)
+    assert_allclose(mean, x.mean(dtype=np.float64), rtol=1e-9)
+
+
+def test_one_value_far_off_at_the_start_spoils_no_pilot(layout):
+    """Were it the pilot itself, the sums of squares would be of its distance from all others, and 1e-5 lost."""
+    shape, last, _ = layout
+    x = numbers((max(shape[0], 64), *shape[1:]), last, np.float32)
+    x[0].reshape(x.shape[1], -1)[:, 0] = 1e4
+    _, _, var = cpu.forward(x, np.ones(x.shape[1]), np.zeros(x.shape[1]))
+    assert_allclose(var, x.astype(np.float64).var((0, *range(2, x.ndim))), rtol=3e-6)
+
+
+@pytest.mark.parametrize("value", [0.1, -12345.678, 3e30])
+def test_a_constant_channel_gives_exactly_its_shift(layout, dtype, value):
+    shape, last, _ = layout
+    x = laid_out(np.full(shape, value, dtype), last)
+    bias = np.linspace(-2, 2, shape[1])
+    y, mean, var = cpu.forward(x, np.full(shape[1], 3.7), bias)
+    assert_array_equal(y, np.broadcast_to(per_channel(bias.astype(dtype), x), shape))
+    assert_array_equal(mean, dtype.type(value))
+    assert_array_equal(var, 0)
+
+
+@pytest.mark.parametrize("relu", [False, True], ids=["line", "relu"])
+def test_a_nan_spoils_its_channel_and_no_other(layout, dtype, relu):
+    x, _, _, weight, bias = given(layout, dtype)
+    clean, _, _ = cpu.forward(x, weight, bias, relu=relu)
+    x[(1, 0, *(0,) * (x.ndim - 2))] = np.nan
+    y, mean, var = cpu.forward(x, weight, bias, relu=relu)
+    assert np.isnan(y[:, 0]).all()
+    assert np.isnan([mean[0], var[0]]).all()
+    assert_array_equal(y[:, 1:], clean[:, 1:])
+
+
+# ---- as documented ----
+
+
+def test_the_same_input_gives_the_same_bits_at_any_number_of_threads(layout):
+    x, grad_y, residual, weight, bias = given(layout, np.float32)
+
+    def all_of_it():
+        y, mean, var = cpu.forward(x, weight, bias, residual=residual, relu=True)
+        return y, mean, var, *cpu.backward(grad_y, x, mean, var, weight, bias, relu=True, y=y)
+
+    before = get_num_threads()
+    try:
+        set_num_threads(1)
+        alone = all_of_it()
+        set_num_threads(before)
+        for _ in range(3):
+            for one, other in zip(alone, all_of_it(), strict=True):
+                assert_array_equal(one, other)
+    finally:
+        set_num_threads(before)
+
+
+def test_results_are_written_where_asked_and_nowhere_else(layout, dtype):
+    x, grad_y, residual, weight, bias = given(layout, dtype)
+    before = [array.copy() for array in (x, grad_y, residual, weight, bias)]
+    frame = np.full(3 * x.size, np.nan, dtype)  # a red zone on both sides
+    inside = frame[x.size : 2 * x.size]
+    shape = (x.shape[0], *x.shape[2:], x.shape[1]) if layout[1] else x.shape
+    out = np.moveaxis(inside.reshape(shape), -1, 1) if layout[1] else inside.reshape(shape)
+    y, mean, var = cpu.forward(x, weight, bias, residual=residual, relu=True, out=out)
+    assert y is out
+    assert not np.isnan(inside).any()
+    found = cpu.backward(grad_y, x, mean, var, weight, bias, relu=True, y=y, out=out)
+    assert found.x is out
+    assert np.isnan(frame[: x.size]).all()
+    assert np.isnan(frame[2 * x.size :]).all()
+    for array, kept in zip((x, grad_y, residual, weight, bias), before, strict=True):
+        assert_array_equal(array, kept)
+
+
+X = np.zeros((4, 3, 5), np.float32)
+BAD = {
+    "half": ({"x": X.astype(np.float16)}, "expected x as a NumPy array of float32 or float64, got float16"),
+    "list": ({"x": [1.0]}, "expected x as a NumPy array of float32 or float64, got list"),
+    "rank_1": (
+        {"x": X[0, 0]},
+        r"expected x of shape \(n, c, \*spatial\) with at least one value per channel, got \(5,\)",
+    ),
+    "empty": ({"x": X[:0]}, r"at least one value per channel, got \(0, 3, 5\)"),
+    "strided": ({"x": X[:, :, ::2]}, r"expected x contiguous or channels_last, got shape \(4, 3, 3\) with strides"),
+    "weight": ({"weight": np.ones(2)}, r"expected weight of shape \(3,\), one value per channel, got \(2,\)"),
+    "residual": ({"residual": X[:2]}, r"expected residual like x, of shape \(4, 3, 5\), float32"),
+    "out_dtype": ({"out": X.astype(np.float64)}, "expected out like x, .*, got shape .*, float64"),
+    "out_tensor": ({"out": "here"}, "expected out as a NumPy array, got str"),
+    "out_layout": ({"out": np.asfortranarray(X)}, "expected out like x, .* strides"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "message"), BAD.values(), ids=BAD)
+def test_bad_input_gets_one_line(wrong, message):
+    arguments = {"x": X, "weight": np.ones(3), "bias": np.zeros(3)} | wrong
+    with pytest.raises(ValueError, match=message) as raised:
+        cpu.forward(**arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_output_without_a_relu_has_no_use():
+    y, mean, var = cpu.forward(X, np.ones(3), np.zeros(3))
+    with pytest.raises(ValueError, match="expected y only with relu=True"):
+        cpu.backward(X, X, mean, var, np.ones(3), np.zeros(3), y=y)
