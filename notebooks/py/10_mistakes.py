@@ -70,10 +70,12 @@ for size in (2, 32):
 # It is one pass over the data in each case, so batches of 32 make 33 steps, and batches of 2 make 538. Without a norm,
 # batches of 2 do no harm. Commit to a diagnosis before you go on.
 #
-# `examine(model, loader)` sends for the doctor. It runs copies of the network on what the loader yields, measures, and
-# changes nothing; the network need not be trained. The cure that it names needs a word. **Group norm** splits the
-# channels of *one* example into groups, and normalises each group by its own mean and variance; with one group that is
-# **layer norm**. It knows no batch, so it has no running statistics and no second mode.
+# `examine(model, loader)` sends for the doctor. It reads up to 64 batches, runs copies of the network on some 160 of
+# their images, measures, and changes nothing; the network need not be trained. A finding names one layer, as
+# `named_modules()` does, and counts the others; where its fix names a layer, the others need the same. The cure that it
+# names here needs a word. **Group norm** splits the channels of *one* example into groups, and normalises each group by
+# its own mean and variance; with one group, as `convert` takes for an MLP, that is **layer norm**. It knows no batch,
+# so it has no running statistics and no second mode.
 
 # %%
 patient, pairs = partial(mlp, 64, 10, depth=3, width=32, norm=BatchNorm1d), data.train.x[:1076].split(2)
@@ -155,9 +157,10 @@ title = "Trained on one class at a time, batch norm ends in guessing"
 figures.accuracy_by_classes(mixed, title=title)
 
 # %% [markdown]
-# Classes in each training batch, and test accuracy in evaluation mode; every seed, each arm at its own best rate. All
-# arms lose by batches of one class, since each step pulls towards that class; batch norm ends with nothing. Commit to a
-# diagnosis: are the running statistics to blame, and would exact ones help?
+# Classes in each training batch, and test accuracy in evaluation mode; a dot for every seed, a bar for the 95% interval
+# of the mean, each arm at its own best rate. All arms lose by batches of one class, since each step pulls towards that
+# class; batch norm ends with nothing. Commit to a diagnosis: are the running statistics to blame, and would exact ones
+# help?
 
 # %%
 in_order = data.train.x[data.train.y.argsort(stable=True)]
@@ -260,8 +263,8 @@ reveal("frozen-weights-moving-statistics")
 
 # %% [markdown]
 # Moving statistics are a kind of training, wanted or not: here they fitted the backbone to the new camera. If the old
-# one is gone for good, let them move; if two tasks share a backbone, freeze it. By hand: `eval()` on the norms after
-# *every* `model.train()`.
+# one is gone for good, let them move; if two tasks share a backbone, freeze it. `freeze` outlasts `model.train()`; by
+# hand it is the doctor's line for each of the three norms, after *every* `model.train()`.
 #
 # ## Accumulation is no large batch
 #
@@ -343,8 +346,8 @@ def found_by_corner(encoder, contrast, order):
     corners = []
     for images in (framed, framed[order]):
         view = low + (images - low) * (1 - contrast + 2 * contrast * torch.rand(1024, 1, 1, 1))
-        corners.append(torch.stack([encoder(batch)[0, :, 0, 0].detach() for batch in view.split(16)]))
-    nearest = (corners[0][:, None] - corners[1]).norm(dim=2).argmin(1)
+        corners.append(torch.stack([encoder(batch)[0, :, 0, 0].detach() for batch in view.split(16)]))  # all 16 agree
+    nearest = (corners[0][:, None] - corners[1]).norm(dim=2).argmin(1)  # the batch of keys, for each of queries
     return 100 * (nearest.repeat_interleave(16) == order.argsort() // 16).double().mean().item()
 
 

@@ -175,14 +175,14 @@ figures.accuracy_by_shift(served, title="Fresh statistics mend much of a shift, 
 
 # %% [markdown]
 # Each faint mark is one network, the full one the mean. Contrast and brightness scale and shift the input, and with it
-# what reaches the first norm: fresh statistics undo most of it. What is left is probably the borders', where the
-# padding is not shifted. Blur and noise also change which features are there, and are mended in part. Inversion turns
-# every edge round, and no mean or variance turns it back. And sorted by class, batches break the network on *clean*
-# images: their mean takes away what tells classes apart.
+# what reaches the first norm: fresh statistics undo most of it. What is still lost is probably lost at the borders,
+# where the padding is not shifted. Blur and noise also change which features are there, and are mended in part.
+# Inversion turns every edge round, and no mean or variance turns it back. And sorted by class, batches break the
+# network on *clean* images: their mean takes away what tells classes apart.
 #
 # In the package both ways are context managers, so that nothing can be left switched on: `prediction_time_statistics`
-# for each batch's own, and `adapt` for those of a collected window (AdaBN, Li et al.). On leaving, all buffers are
-# back. Until then the model itself is changed: while others use it, adapt a copy and swap.
+# for each batch's own, and `adapt` for those of a collected window (adaptive batch norm, AdaBN, Li et al.). On leaving,
+# all buffers are back. Until then the model itself is changed: while others use it, adapt a copy and swap.
 
 # %%
 for name in ("batch-statistics-contrast", "batch-statistics-inverted", "batch-statistics-cost-clean"):
@@ -227,11 +227,12 @@ print("alarm on images as in training:", same.alarm, "- on dim ones:", changed.a
 assert changed.alarm > same.alarm
 
 # %% [markdown]
-# How far off is too far? Say a channel's mean over a window of $N$ images is off by $d$. Were its $NHW$ values
-# independent, the standard error would be $\sigma/\sqrt{NHW}$. They are not (chapter [11](11_alternatives.ipynb)), but
-# images are. So take each image's mean, and let *their* spread $s$ give the standard error, $s/\sqrt N$. To see which
-# is honest, draw healthy windows: 1,000 times 300 training images, compared with the mean of all of them. Beyond 3
-# standard errors chance should give about 0.3% alarms.
+# How far off is too far? Take a channel's mean over a window of $N$ images with $H\times W$ positions each. Were these
+# $NHW$ values independent, with standard deviation $\sigma$, the standard error of their mean would be
+# $\sigma/\sqrt{NHW}$. They are not (chapter [11](11_alternatives.ipynb)), but images are. So take each image's mean,
+# and let *their* spread $s$ give the standard error, $s/\sqrt N$. To see which is honest, draw healthy windows: 1,000
+# times 300 training images, compared with the mean of all of them. Beyond 3 standard errors chance should give about
+# 0.3% alarms.
 
 # %% tags=["nbval-ignore-output"]
 norms = [name for name, layer in network.named_modules() if isinstance(layer, nn.BatchNorm2d)]
@@ -265,10 +266,11 @@ takeaway(
 #
 # ## Averaging weights
 #
-# Averages of weights, over the late steps of a run or over several runs, are reported to generalise better (SWA, EMA).
-# But an average is a network that never ran, so nobody has its statistics. How much does that matter? Two MLPs for each
-# of ten seeds, and the straight line between their weights: from two starts, and as a fork of one network, each branch
-# trained for 150 steps on an order of its own.
+# Averages of weights, over the late steps of a run or over several runs, are reported to generalise better (SWA,
+# stochastic weight averaging; EMA, an exponential moving average). But an average is a network that never ran, so
+# nobody has its statistics. How much does that matter? Two MLPs for each of ten seeds, and the straight line between
+# their weights: from two starts, and as a fork of one network, each branch trained for 150 steps on an order of its
+# own.
 
 # %%
 predict("half-way-weights")
@@ -335,10 +337,11 @@ takeaway(
 )
 
 # %% [markdown]
-# That is $2C+1$ numbers a layer forward and $2C$ back, for $C$ channels: little. What costs is waiting, twice a layer,
-# for the slowest device. In two real processes, from a terminal:
+# That is $2C+1$ numbers a layer forward, for $C$ channels, and $2C$ back, since the gradient too needs two sums over
+# the whole batch (of $dy$ and of $dy\,\hat x$, chapter [04](04_mechanism_backward.ipynb)): little. What costs is
+# waiting, twice a layer, for the slowest device. In two real processes, from a terminal:
 #
-# `torchrun --nproc-per-node 2 -m bnlab.experiments.distributed`
+# `.venv/bin/torchrun --nproc-per-node 2 -m bnlab.experiments.distributed`
 #
 # It trains digits with two images a process, by batch norm and by `SyncBatchNorm`, and prints accuracy and time of a
 # step; `deploy.convert(model, to="sync_batch_norm")` changes a network of yours. Peng et al. use it for detection,
@@ -404,10 +407,11 @@ takeaway(
 )
 
 # %% [markdown]
-# With one scale the second channel of the example has 1, -1 and 0 left. In this network the ranges lie closer together:
-# at eight bits nothing is lost either way, at four the worst channel fares better with its own scale. And with a scale
-# for each channel it does not matter whether one rounds before or after folding, since the scale takes out what folding
-# multiplies by. Nagel et al. find ranges in folded MobileNets so far apart that one scale fails at eight bits.
+# With one scale the second channel of the example has 1, -1 and 0 left. ("Off" is the length of a channel's rounding
+# errors, in units of the length of its weights.) In this network the ranges lie closer together: at eight bits nothing
+# is lost either way, at four the worst channel fares better with its own scale. And with a scale for each channel it
+# does not matter whether one rounds before or after folding, since the scale takes out what folding multiplies by.
+# Nagel et al. find ranges in folded MobileNets so far apart that one scale fails at eight bits.
 #
 # Activations are rounded too, mostly with one scale for a whole tensor, set by the largest value that some images for
 # calibration show. Of what tensor? As trained, of the convolution's output, where a channel's range grows with its
@@ -430,11 +434,11 @@ takeaway(
 # %% [markdown]
 # ## Privacy asks for one example
 #
-# Differentially private training (DP-SGD, Abadi et al. 2016) promises that no single example changes much. It computes
-# a gradient for each example, clips each to a length $L$, adds them up and adds noise in proportion to $L$. Add or
-# remove one example, and the sum moves by $L$ at most; replace one, by $2L$. That holds if an example's gradient
-# depends on that example alone. Sixteen examples, of which one is replaced by an outlier, and then the fast way to one
-# gradient for each example, `vmap(grad(...))`, with layer norm:
+# Differentially private SGD (DP-SGD, Abadi et al. 2016) promises that no single example changes much. It computes a
+# gradient for each example, clips each to a length $L$, adds them up and adds noise in proportion to $L$. Add or remove
+# one example, and the sum moves by $L$ at most; replace one, by $2L$. That holds if an example's gradient depends on
+# that example alone. Sixteen examples, of which one is replaced by an outlier, and then the fast way to one gradient
+# for each example, `vmap(grad(...))`, with layer norm:
 
 # %%
 torch.manual_seed(0)
@@ -465,9 +469,9 @@ takeaway(
 
 # %% [markdown]
 # With batch norm the outlier reaches the gradients of the other fifteen by way of their mean and variance, and what is
-# left of the bound is $2L$ times the batch. Nor would `vmap` do: it passes examples one at a time, and one example has
-# no batch statistics. Take group norm (which Opacus's `ModuleValidator.fix` puts in its place), layer norm, or
-# statistics frozen from public data.
+# left of the bound is $2L$ for each of the sixteen. Nor would `vmap` do: it passes examples one at a time, and one
+# example has no batch statistics. Take group norm (which `ModuleValidator.fix` of Opacus, a library for private
+# training, puts in its place), layer norm, or statistics frozen from public data.
 #
 # ## The checklist
 #
@@ -506,7 +510,7 @@ def my_fold_convolution(weight, bias, gamma, beta, running_mean, running_var, ep
 check("fold_convolution", my_fold_convolution)
 
 # %% [markdown]
-# What the ranks of SyncBatchNorm do with the three numbers that each has sent.
+# What the ranks (that is, processes) of SyncBatchNorm do with the three numbers that each has sent for a channel.
 
 
 # %%
