@@ -19,10 +19,9 @@ OTHER = "branch-fades-with-depth"  # of another study
 
 
 def run(*arguments, columns=80):
-    environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "bnlab", *arguments], capture_output=True, text=True, env=environment, check=False
-    )
+    """In this process, which has loaded torch: to load it anew for every command takes most of the time."""
+    done = CliRunner().invoke(app, list(arguments), env={"COLUMNS": str(columns), "NO_COLOR": "1"})
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
 def test_the_ledger_is_printed_within_80_columns():

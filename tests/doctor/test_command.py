@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
+from bnlab.cli import app
 
 PATIENTS = """
 import torch
@@ -26,13 +29,16 @@ def list_of_two():
 
 
 @pytest.fixture
-def doctor(tmp_path):
+def doctor(tmp_path, monkeypatch):
+    """In this process, which has loaded torch: to load it anew for every command takes most of the time."""
     (tmp_path / "clinic.py").write_text(PATIENTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "clinic", raising=False)  # of the test before
 
     def run(*arguments):
-        environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"}
-        command = [sys.executable, "-m", "bnlab", "doctor", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+        done = CliRunner().invoke(app, ["doctor", *arguments], env={"COLUMNS": "80", "NO_COLOR": "1"})
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
     return run
 
@@ -43,6 +49,13 @@ def test_an_error_is_shown_within_80_columns_and_gives_exit_status_1(doctor):
     assert "BN002 error  1\n" in done.stdout
     assert "fix: model.eval()" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_it_is_a_program(doctor, tmp_path):
+    environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "bnlab", "doctor", "clinic:forgotten_eval"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr, done.stdout) == (1, "", doctor("clinic:forgotten_eval").stdout)
 
 
 def test_a_healthy_network_gives_exit_status_0(doctor):
