@@ -10,7 +10,7 @@ order: no atomics, no waiting for one another, the same bits every run.
 import triton
 import triton.language as tl
 
-from bnlab.kernels.gpu.tiles import line, load, per_channel, tile
+from bnlab.kernels.gpu.tiles import line, load, per_channel, pilot, tile
 
 
 @triton.jit
@@ -29,7 +29,7 @@ def statistics(
     """Of each tile the count, the mean above the pilot and the sum of squares about it: `partials` (3, splits, c)."""
     at, inside, channel, real, count, split = tile(n, channels, length, rows, columns, planes, align)
     # load once, above the pilot
-    above = tl.where(inside, load(x, at, inside) - load(x, channel * length, real), 0.0)
+    above = tl.where(inside, load(x, at, inside) - pilot(x, channel, length, real), 0.0)
     # two passes over registers: the mean, then the squares about it
     mean = per_channel(above, planes) / count
     centred = tl.where(inside, above - mean, 0.0)
@@ -69,8 +69,8 @@ def merge_statistics(x, partials, mean, var, channels, length, splits, rows: tl.
         squares += load(partials + 2 * splits * channels, at, inside)
         squares += load(partials, at, inside) * away * away
     # the mean stays in float64, since float32 would round it
-    pilot = load(x, channel * length, real)
-    tl.store(mean + channel, pilot.to(tl.float64) + above, mask=real)
+    batch_mean = pilot(x, channel, length, real).to(tl.float64) + above
+    tl.store(mean + channel, batch_mean, mask=real)
     batch_var = tl.sum(squares, axis=0, keep_dims=True) / count_of_all
     tl.store(var + channel, batch_var.to(tl.float32), mask=real)
 
@@ -131,13 +131,13 @@ def resident_forward(
     at, inside, channel, real, count, _ = tile(n, channels, length, rows, columns, planes, align)
     # load once
     value = load(x, at, inside)
-    pilot = load(x, channel * length, real)
+    first = pilot(x, channel, length, real)
     # two passes over registers: the mean, then the squares about it
-    above = tl.where(inside, value - pilot, 0.0)
+    above = tl.where(inside, value - first, 0.0)
     average = per_channel(above, planes) / count
     centred = tl.where(inside, above - average, 0.0)
     batch_var = per_channel(centred * centred, planes) / count
-    batch_mean = pilot.to(tl.float64) + average.to(tl.float64)
+    batch_mean = first.to(tl.float64) + average.to(tl.float64)
     tl.store(mean + channel, batch_mean, mask=real)
     tl.store(var + channel, batch_var, mask=real)
     # the line, as in `normalise`

@@ -51,16 +51,16 @@ def forward(
         mean of 1e5; the biased variance in float32.
 
     Raises:
-        ValueError: a tensor is on another device or has another dtype, or `out` or `residual` another shape.
+        ValueError: a tensor is on another device or has another dtype or shape than the kernels take.
     """
     x, layout = _view(x)
     residual, y = _like(x, residual=residual), _output(x, out)
-    mean = torch.zeros(layout.channels, dtype=torch.float64, device=x.device)
-    var = torch.zeros(layout.channels, dtype=torch.float32, device=x.device)
+    weight, bias = _vectors(layout, weight=weight, bias=bias)
+    mean = torch.empty(layout.channels, dtype=torch.float64, device=x.device)
+    var = torch.empty(layout.channels, dtype=torch.float32, device=x.device)
     if x.numel() == 0:
-        return y, mean, var
+        return y, mean.zero_(), var.zero_()
     size, how = layout[:3], _how(x, layout)
-    weight, bias = _vectors(weight, bias)
     if layout.resident:
         _on(x, layout.programs, forward_pass.resident_forward)(
             x, residual, weight, bias, y, mean, var, eps, *size, relu=relu, **how
@@ -92,9 +92,10 @@ def inference(
     """Normalise by statistics that are given; the other arguments are those of `forward`."""
     x, layout = _view(x)
     residual, y = _like(x, residual=residual), _output(x, out)
+    line = _vectors(layout, mean=mean, var=var, weight=weight, bias=bias)
     if x.numel():
         _on(x, layout.programs, forward_pass.normalise)(
-            x, residual, *_vectors(mean, var, weight, bias), y, eps, *layout[:3], relu=relu, **_how(x, layout)
+            x, residual, *line, y, eps, *layout[:3], relu=relu, **_how(x, layout)
         )
     return y
 
@@ -137,12 +138,15 @@ def backward(
         raise ValueError("expected y only with relu, whose mask it is, got y without relu")
     x, layout = _view(x)
     grad_y, y = _like(x, grad_y=grad_y), _like(x, y=y)
+    line = _vectors(layout, mean=mean, var=var, weight=weight, bias=bias)
     grad_x, grad_residual = torch.empty_like(x), None if y is None else torch.empty_like(x)
-    grad_weight, grad_bias = torch.zeros(2, layout.channels, dtype=torch.float32, device=x.device)
-    if x.numel():
-        line = *_vectors(mean, var, weight, bias), grad_residual, grad_x
+    grad_weight, grad_bias = of_line = torch.empty(2, layout.channels, dtype=torch.float32, device=x.device)
+    if x.numel() == 0:
+        of_line.zero_()
+    else:
         launch = _resident_backward if layout.resident else _streaming_backward
-        launch(layout, (grad_y, x, y, *line), (grad_weight, grad_bias), eps, relu=relu, constant=constant)
+        tensors = grad_y, x, y, *line, grad_residual, grad_x
+        launch(layout, tensors, (grad_weight, grad_bias), eps, relu=relu, constant=constant)
     gradients = grad_x, grad_weight, grad_bias
     return gradients if grad_residual is None else (*gradients, grad_residual)
 
@@ -237,6 +241,10 @@ def _output(x: Tensor, out: Tensor | None) -> Tensor:
     return out
 
 
-def _vectors(*vectors: Tensor | None) -> tuple[Tensor | None, ...]:
+def _vectors(layout: Layout, **named: Tensor | None) -> list[Tensor | None]:
     """Vectors with neighbouring elements next to one another, which an expanded or a sliced one has not."""
-    return tuple(None if vector is None else vector.detach().contiguous() for vector in vectors)
+    for name, vector in named.items():
+        if vector is not None and vector.shape != (layout.channels,):
+            got = tuple(vector.shape)
+            raise ValueError(f"expected {name} of shape ({layout.channels},), one value per channel, got {got}")
+    return [None if vector is None else vector.detach().contiguous() for vector in named.values()]

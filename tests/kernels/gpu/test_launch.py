@@ -134,6 +134,17 @@ def test_a_constant_channel_gives_exactly_beta(red_zones, shape, dtype):
 
 @each_way
 @each_view
+def test_a_relus_mask_is_that_of_the_rounded_output(shape):
+    x, grad_y = values(shape, torch.float16), 1e4 * values(shape, torch.float16)  # or its gradient would be too small
+    tiny = torch.full((x.shape[1],), 1e-9, device=DEVICE)  # float16 ends at 6e-8
+    y, mean, var = launch.forward(x, tiny, None, eps=EPS, relu=True)
+    assert (y == 0).all()
+    for gradient in launch.backward(grad_y, x, mean, var, tiny, None, eps=EPS, relu=True):
+        assert (gradient == 0).all()
+
+
+@each_way
+@each_view
 def test_two_runs_give_the_same_bits(shape):
     x, grad_y = values(shape, offset=3.0), values(shape)
     weight, bias = parameters(x.shape[1])
@@ -232,6 +243,7 @@ def test_an_empty_batch_gives_an_empty_output():
             "expected x of float32, float16 or bfloat16, got torch.float64",
         ),
         ({"x": torch.zeros(2)}, "expected x of shape (n, c, *spatial) with at least one channel, got (2,)"),
+        ({"weight": torch.ones(4)}, "expected weight of shape (3,), one value per channel, got (4,)"),
         ({"residual": torch.zeros(2, 4)}, "expected residual of shape (2, 3) on cpu, as x, got (2, 4) on cpu"),
         (
             {"out": torch.zeros(2, 3).half()},
@@ -239,7 +251,7 @@ def test_an_empty_batch_gives_an_empty_output():
             "torch.float16 on cpu",
         ),
     ],
-    ids=["dtype", "rank", "residual", "out"],
+    ids=["dtype", "rank", "weight", "residual", "out"],
 )
 def test_what_does_not_fit_gets_one_line(arguments, message):
     arguments = {"x": torch.zeros(2, 3), "weight": None, "bias": None, "eps": EPS} | arguments
