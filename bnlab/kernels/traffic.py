@@ -1,9 +1,9 @@
 """How often batch norm has to go to memory: reads and writes for each element of the input, counted before any clock.
 
 Batch norm does some seven operations on an element, and a processor could do more while memory delivers the next one;
-so a well-made kernel costs what its accesses cost. Three things set their number. *Resident*: the values of a channel stay
-in registers or in the cache from the sweep that takes sums to the one that makes use of them, so that memory is read
-once. *Streaming*: they do not, and there are two sweeps over memory. *Fused*: ReLU and addition work on the value
+so a well-made kernel costs what its accesses cost. Three things set their number. *Resident*: the values of a channel
+stay in registers or in the cache from the sweep that takes sums to the one that makes use of them, so that memory is
+read once. *Streaming*: they do not, and there are two sweeps over memory. *Fused*: ReLU and addition work on the value
 while it is at hand; apart, each is a pass of its own. What there is once for a channel is not counted.
 """
 
