@@ -6,6 +6,7 @@ Both networks start from the same weights and see the same joined batches, of wh
 the statistics differ: a process's own, or everybody's. It runs on the CPU.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -142,5 +143,21 @@ def _say(line: str) -> None:
         print(line, flush=True)  # noqa: T201 - a command prints
 
 
+def _run_and_leave() -> None:
+    """Run `main` and end the process at once, without taking the interpreter apart.
+
+    A `DistributedDataParallel` keeps the group's threads alive beyond `destroy_process_group`. If one of them still
+    holds a tensor of Python's while the interpreter ends, the process aborts with all its work done ("terminate called
+    without an active exception"), as happened now and then on a busy machine.
+    """
+    try:
+        typer.run(main)
+    except SystemExit as end:
+        if end.code:
+            raise
+    sys.stdout.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    _run_and_leave()

@@ -34,10 +34,10 @@ def torchrun():
     """Starts the experiment in two processes, its output one stream; ends it after the test if it has not ended."""
     started = []
 
-    def start(*arguments, launcher=()):
-        command = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", *launcher, "-m"]
+    def start(*arguments, launcher=(), script=("-m", distributed.__name__)):
+        command = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", *launcher]
         run = subprocess.Popen(
-            [sys.executable, "-m", *command, distributed.__name__, *arguments],
+            [sys.executable, "-m", *command, *script, *arguments],
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
@@ -81,6 +81,17 @@ def test_a_process_that_is_killed_ends_the_run_with_its_cause(torchrun):
     assert run.returncode == 1
     assert re.search(r"^process [01]: another process has ended or did not answer within 60 s", output, re.MULTILINE)
     assert f"Signal 9 (SIGKILL) received by PID {ours[1]}" in output
+
+
+def test_the_interpreter_is_not_taken_apart_while_threads_of_the_group_may_hold_tensors(torchrun, tmp_path):
+    watched = tmp_path / "watched.py"
+    watched.write_text(
+        "import atexit, runpy\n"
+        "atexit.register(print, 'taken apart')\n"
+        f"runpy.run_module('{distributed.__name__}', run_name='__main__')\n"
+    )
+    output, _ = torchrun("--batch", "2", "--steps", "1", script=[str(watched)]).communicate(timeout=SECONDS)
+    assert [line.split()[0] for line in output.splitlines()] == ["2", "norm", "BatchNorm2d", "SyncBatchNorm"]
 
 
 def test_without_torchrun_one_line_says_how_to_start():
