@@ -25,6 +25,10 @@ INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
 FORMATS = {".json", ".npz"}
 
 HELP = "The course's measurements, and a doctor for networks."
+EXAMINED = (
+    "A function that returns a dict of what is examined: model, and any of loader, purpose, optimizer, train_step, as "
+    "bnlab.doctor.examine takes them. checkup:before_training is before_training() in checkup.py of this folder."
+)
 app = typer.Typer(name="bnlab", no_args_is_help=True, add_completion=False, help=HELP)
 claims = typer.Typer(no_args_is_help=True, help="What the course claims of batch norm, and what it measured.")
 studies = typer.Typer(no_args_is_help=True, help="The studies on which the claims rest.")
@@ -39,7 +43,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Which run: 0 has seeds 0 to 9
 
 @claims.command("list")
 def claims_list(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's way of a flag
-    """Print the ledger."""
+    """Print the ledger: each claim's id, what was measured, how much was asked for, the verdict."""
     stored = ledger()
     if as_json:
         print(to_json(stored), end="")  # noqa: T201 - a command prints
@@ -156,10 +160,13 @@ def bench_training(
 
 @app.command("doctor")
 def doctor(
-    target: Annotated[str, typer.Argument(metavar="PACKAGE.MODULE:CALLABLE", help="Returns examine's arguments.")],
+    target: Annotated[str, typer.Argument(metavar="PACKAGE.MODULE:CALLABLE", help=EXAMINED)],
     as_json: AsJson = False,  # noqa: FBT002 - typer's way of a flag
 ) -> None:
-    """Look for batch-norm mistakes in a network. The exit status is 1 if there is an error among them."""
+    """Look for batch-norm mistakes in a network.
+
+    The exit status is 1 if there is an error among the findings, and 2 if an argument is wrong.
+    """
     with _one_line():
         report = examine(**arguments_of(target))
     if as_json:
