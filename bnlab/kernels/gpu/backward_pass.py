@@ -174,13 +174,13 @@ def resident_backward(
         tl.store(grad_residual + at, gradient.to(grad_residual.dtype.element_ty), mask=inside)
     elif relu:
         gradient = rectify(gradient, tl.fma(centred, scale, shift).to(x.dtype.element_ty))
+    centred += rest  # from here on about the mean
     # both sums
     of_bias = per_channel(gradient, planes)
-    of_weight = tl.fma(rest, of_bias, per_channel(gradient * centred, planes)) * inv_std
+    of_weight = per_channel(gradient * centred, planes) * inv_std
     tl.store(grad_bias + channel, of_bias, mask=real)
     tl.store(grad_weight + channel, of_weight, mask=real)
     # both components taken out, as in `gradient_of_x`
     if not constant:
-        slope = of_weight * inv_std / count
-        gradient = gradient - tl.fma(rest, slope, of_bias / count) - centred * slope
+        gradient = gradient - of_bias / count - centred * (of_weight * inv_std / count)
     tl.store(grad_x + at, (scale * gradient).to(grad_x.dtype.element_ty), mask=inside)

@@ -19,7 +19,8 @@ class Fact(NamedTuple):
     Attributes:
         kernel: its name.
         fused: what it does besides batch norm.
-        view: "planes" or "rows", see `bnlab.kernels.gpu.tiles`; "either" for a merge, which reads partial results only.
+        view: "planes" or "rows", see `bnlab.kernels.gpu.tiles`, or "odd" ones, whose distances are odd numbers;
+            "either" for a merge, which reads partial results only.
         dtype: of the input and of all that is as large.
         target: the architecture that it was compiled for.
         tile: height and width.
@@ -69,13 +70,13 @@ def stored() -> Report:
     {0}
     """
     kept = json.loads(STORED.read_text(encoding="utf-8"))
-    return Report(kept["digest"], kept["triton"], tuple(Fact(**fact) for fact in kept["facts"]))
+    return Report(kept["digest"], kept["triton"], tuple(Fact(*fact) for fact in kept["facts"]))
 
 
 def store(report: Report) -> None:
     """Write the facts, a line each."""
-    lines = ",\n".join(json.dumps(fact._asdict()) for fact in report.facts)
-    head = json.dumps({"digest": report.digest, "triton": report.triton})[:-1]
+    lines = ",\n".join(json.dumps(fact) for fact in report.facts)
+    head = json.dumps({"digest": report.digest, "triton": report.triton, "fields": Fact._fields})[:-1]
     STORED.write_text(f'{head}, "facts": [\n{lines}\n]}}\n', encoding="utf-8")
 
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 TILE = 4096  # elements of a streaming tile
-RESIDENT = 16384  # elements of the largest tile that holds whole channels
+RESIDENT = 16384  # elements of the largest tile that holds whole channels; half of that where they are not aligned
+ALIGNED = 4  # elements: the least that make a wide load
 NARROWEST = 64  # positions: a row of fewer would waste part of what a warp loads at once
 NARROWEST_RESIDENT = 16  # channels: 32 bytes of half precision, the least that memory delivers
 MERGE_ROWS, MERGE_COLUMNS = 64, 16
@@ -45,17 +46,17 @@ class Layout(NamedTuple):
     @property
     def align(self) -> int:
         """The greatest power of two, up to 16, that divides the distance between two rows."""
-        distance = self.length if self.planes else self.channels
-        return min(distance & -distance, 16)
+        return _align(self.length if self.planes else self.channels)
 
     def warps(self, itemsize: int, lanes: int = 32) -> int:
         """Warps of a program, of so many lanes: enough that a tile stays in registers.
 
-        In the view of rows a thread also holds what belongs to its channels, of which a load of 16 bytes has up to 8;
-        so it gets fewer elements where it would not have the registers.
+        A thread gets fewer elements where it has other things to hold: the address of each, where they are not aligned;
+        in the view of rows what belongs to its channels, of which a load of 16 bytes has up to 8.
         """
         elements = self.rows * self.columns
-        a_thread = 32 if elements > TILE else 16 if self.planes or (itemsize == 4 and lanes == 32) else 8
+        crowded = self.align < ALIGNED or not (self.planes or (itemsize == 4 and lanes == 32))
+        a_thread = (16 if self.align < ALIGNED else 32) if elements > TILE else 8 if crowded else 16
         return max(min(elements // (lanes * a_thread), 16), 1)
 
 
@@ -90,7 +91,7 @@ def planes(n: int, channels: int, length: int) -> Layout:
     True
     """
     whole = power_of_two(n), power_of_two(length)
-    if whole[0] * whole[1] <= RESIDENT:
+    if whole[0] * whole[1] <= _largest_resident(length, ALIGNED):
         return Layout(n, channels, length, planes=True, rows=whole[0], columns=whole[1])
 
     def tiles() -> Iterator[Layout]:
@@ -111,7 +112,9 @@ def rows(n: int, channels: int) -> Layout:
     1563
     """
     height, width = power_of_two(n), power_of_two(channels)
-    if height * min(width, NARROWEST_RESIDENT) <= RESIDENT:
+    if height * min(width, NARROWEST_RESIDENT) <= _largest_resident(
+        channels, 2 * ALIGNED
+    ):  # a thread has its channels to hold, too
         columns = min(width, max(NARROWEST_RESIDENT, TILE // height))
         return Layout(n, channels, 1, planes=False, rows=height, columns=columns)
     columns = min(width, NARROWEST)
@@ -125,6 +128,14 @@ def power_of_two(number: int) -> int:
     (1, 8)
     """
     return 1 << (number - 1).bit_length()
+
+
+def _align(distance: int) -> int:
+    return min(distance & -distance, 16)
+
+
+def _largest_resident(distance: int, aligned: int) -> int:
+    return RESIDENT if _align(distance) >= aligned else RESIDENT // 2
 
 
 def _blocks(size: int, block: int) -> int:

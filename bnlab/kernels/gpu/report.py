@@ -26,7 +26,12 @@ TARGETS: dict[str, tuple[str, int | str, int]] = {  # the compiler, its name for
     "sm_100": ("cuda", 100, 32),
     "gfx942": ("hip", "gfx942", 64),
 }
-VIEWS = {"planes": (planes(128, 64, 56 * 56), planes(16, 256, 28 * 28)), "rows": (rows(401_408, 64), rows(1024, 512))}
+VIEWS: dict[str, tuple[Layout, Layout]] = {  # a long channel, and one that fits a tile, of the largest size
+    "planes": (planes(128, 64, 56 * 56), planes(16, 256, 28 * 28)),
+    "rows": (rows(401_408, 64), rows(1024, 512)),
+    "odd planes": (planes(128, 64, 55 * 55), planes(8, 256, 29 * 29)),  # where no load can be wide
+    "odd rows": (rows(401_408, 63), rows(512, 511)),
+}
 DTYPES = {"float32": ("*fp32", 4), "float16": ("*fp16", 2), "bfloat16": ("*bf16", 2)}
 ELEMENTS = {"x", "y", "residual", "grad_y", "grad_x", "grad_residual"}  # arguments as large as the input
 NUMBERS = {"eps": "fp32", "count": "fp32", "n": "i32", "channels": "i32", "length": "i32", "splits": "i32"}

@@ -1,8 +1,4 @@
-"""How often each kernel reads and writes every element, counted where the interpreter loads and stores.
-
-The counts are those of a model: what must cross between memory and processor if a value stays in registers within a
-kernel, and nowhere between two.
-"""
+"""How often each kernel reads and writes every element, counted where the interpreter loads and stores."""
 
 from collections import Counter
 
@@ -10,25 +6,12 @@ import pytest
 import torch
 
 from bnlab.kernels.gpu import layout
+from bnlab.kernels.traffic import CASES, accesses
 from tests.kernels.gpu.machine import interpreted, launch
 
 pytestmark = interpreted
 
 EPS = 1e-5
-# Accesses an element, reads and writes: of channels that fit one tile, and of longer ones. The ReLU of a sum takes its
-# mask from the output, which is read where a bit would do: hence 5 and 7, where a mask of bits would take 4 and 6.
-ACCESSES = {
-    "forward": ((1, 1), (2, 1)),
-    "forward, ReLU": ((1, 1), (2, 1)),
-    "forward, add, ReLU": ((2, 1), (3, 1)),
-    "backward": ((2, 1), (4, 1)),
-    "backward, ReLU": ((2, 1), (4, 1)),
-    "backward, add, ReLU": ((3, 2), (5, 2)),
-    "inference": ((1, 1), (1, 1)),
-    "inference, add": ((2, 1), (2, 1)),
-    "constant backward": ((2, 1), (2, 1)),
-    "constant backward, add, ReLU": ((3, 2), (3, 2)),
-}
 SHAPES = {"planes": (5, 3, 7, 3), "rows": (37, 6)}
 
 
@@ -73,7 +56,7 @@ def launch_case(case, x):
         launch.backward(x, x, mean, var, weight, bias, eps=EPS, relu=relu, y=other, constant=constant)
 
 
-@pytest.mark.parametrize("case", ACCESSES)
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_bytes_are_those_of_the_model(traffic, tiles, case, shape, dtype):
@@ -81,7 +64,7 @@ def test_bytes_are_those_of_the_model(traffic, tiles, case, shape, dtype):
     resident = tiles == "one_tile"
     assert layout.layout_of(x).resident == resident
     launch_case(case, x)
-    reads, writes = ACCESSES[case][0 if resident else 1]
+    reads, writes = accesses(case, resident=resident, mask="output")
     # partial results are read by tiles too: three numbers for each tile and channel in the forward pass, the counts and
     # the means once more; two in the backward pass
     partials = 0 if resident or "inference" in case else layout.layout_of(x).splits * x.shape[1] * 4
