@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from bnlab.deploy.eager import eagerly
 from bnlab.deploy.survey import is_batch_norm
 from bnlab.layers import SequenceBatchNorm1d
 from bnlab.layers.instance_norm import InstanceNorm
@@ -208,7 +209,8 @@ def watching(model: nn.Module, names: Collection[str]) -> Iterator[Watch]:
         if name in names
     ]
     try:
-        yield watch
+        with eagerly():
+            yield watch
     finally:
         for hook in hooks:
             hook.remove()

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
+from bnlab.deploy.eager import eagerly
 from bnlab.deploy.untouched import check_module, kept, random_state_kept, working_copy
 from bnlab.doctor.bystanders import bystanders_kept
 from bnlab.doctor.observe import Observation, Purpose, find_feeds, norms_of, probe_training, run_loader
@@ -35,7 +36,8 @@ def examine(
     the training step holds (see `bystanders_kept` for how deep), also if the model or the loader raises, which is
     passed on. A loader that is a running iterator has moved on. (A training pass that raises, for want of targets, say,
     is reported as not examined.) Of the loader at most 64 batches are read, and about 160 images run in evaluation
-    mode, 32 in a training pass.
+    mode, 32 in a training pass: with 50 batches of 224 x 224 images 8 s for a ResNet-18 on two cores, 26 s for a
+    ResNet-50. Layers are examined, and not calls of `torch.nn.functional.batch_norm`.
 
     Args:
         model: any module. One inside DistributedDataParallel, DataParallel or torch.compile is looked at without it.
@@ -81,7 +83,7 @@ def examine(
     observation = Observation(inner, purpose, optimizer, norms_of(inner), processes)
     if observation.norms:
         held = (loader, train_step) if train_step is None else (loader, train_step, optimizer)
-        with random_state_kept(loader), kept(inner), bystanders_kept(*held):
+        with random_state_kept(loader), kept(inner), bystanders_kept(*held), eagerly():
             _look(observation, loader, train_step)
     findings = [finding for rule in CHECKS.values() for finding in rule.check(observation)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))

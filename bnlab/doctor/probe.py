@@ -29,6 +29,7 @@ class Probe:
         quiet: each image's mean square at the layer's input, in units of the variance there and averaged over channels,
             with everything but batch norm in evaluation mode.
         noisy: the same in the same units, with everything in training mode.
+        variances: of each channel of a layer's input, over images and positions, in the same quiet pass.
         padded: the share of a layer's input that is padding and enters its statistics.
         random: modules that ran before a layer and are only active in training, the nearest last.
     """
@@ -39,6 +40,7 @@ class Probe:
     backward: Counter[str] = field(default_factory=Counter)
     quiet: dict[str, Float[Tensor, " n"]] = field(default_factory=dict)
     noisy: dict[str, Float[Tensor, " n"]] = field(default_factory=dict)
+    variances: dict[str, Float[Tensor, " c"]] = field(default_factory=dict)
     padded: dict[str, float] = field(default_factory=dict)
     random: dict[str, str] = field(default_factory=dict)
 
@@ -108,6 +110,7 @@ class Prober:
         if moments is not None and layer.training and name not in self.found.quiet:
             means, variances, _ = moments
             var = variances.mean(0) + means.var(0, correction=0)
+            self.found.variances[name] = var.cpu()
             self.scales[name] = var.clamp(min=torch.finfo(var.dtype).tiny)
             self.found.quiet[name] = self._mean_squares(name, means, variances)
             x = args[0] if args else None

@@ -250,3 +250,24 @@ def test_it_shows_itself():
     shown = repr(drift(nn.BatchNorm1d(3), [torch.randn(100, 3) + 1]))
     assert shown.startswith("1 of 1 layers alarm over 100 images\n  : ALARM, mean off by ")
     assert "| `` | ALARM, " in drift(nn.BatchNorm1d(3), [torch.randn(100, 3) + 1])._repr_markdown_()
+
+
+class PartlyCompiled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        block = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+        self.block, self.norm = torch.compile(block, backend="eager"), nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        return self.norm(self.block(x))
+
+
+@torch.no_grad()
+def test_layers_that_were_compiled_before_the_hooks_came_are_heard():
+    window = torch.randn(64, 4)
+    whole = torch.compile(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), backend="eager").eval()
+    part = PartlyCompiled().eval()
+    for model, names in ((whole, ["_orig_mod.1"]), (part, ["block._orig_mod.1", "norm"])):
+        model(window)
+        for _ in range(2):
+            assert [layer.name for layer in drift(model, [window]).layers] == names

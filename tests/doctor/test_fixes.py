@@ -125,6 +125,19 @@ def test_a_fix_reaches_a_layer_wherever_it_is(name):
     assert examine(model).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("eps", "momentum", "after"), [(0.1, 1e-5, (1e-5, 0.1)), (1e-5, 0.0, (1e-5, 0.1)), (1e-3, 1e-5, (1e-3, 0.1))]
+)
+def test_a_tiny_momentum_is_mended_and_changes_places_with_a_large_eps(eps, momentum, after):
+    """`nn.BatchNorm2d(4, 0.1, 1e-5)` gives them in the wrong order."""
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4, eps, momentum))
+    finding = finding_of("BN005", examine(model))
+    assert ("changed places" in finding.evidence) == (eps == 0.1)
+    run(finding.fix, model=model)
+    assert (model[1].eps, model[1].momentum) == after
+    assert finding_of("BN005", examine(model)) is None
+
+
 def test_an_input_that_explodes_is_not_mended_by_the_scale():
     """The scale is sound; what is too large is what the layer is given, also where it has no scale at all."""
     for affine in (True, False):

@@ -81,6 +81,21 @@ def test_an_input_of_small_units_is_no_dead_channel():
     assert "eps" in finding.fix
 
 
+@pytest.mark.parametrize("dead", [0, 3, 4, 16])
+def test_channels_that_relu_killed_are_found_before_any_training(dead):
+    """Behind a norm, whose input is the smaller in evaluation the deeper it lies, while nothing has been averaged."""
+    killed = nn.Linear(16, 16)
+    with torch.no_grad():
+        killed.weight.mul_(0.02)
+        killed.bias.fill_(0.0)[:dead] = -100.0
+    network = nn.Sequential(nn.Linear(8, 16, bias=False), nn.BatchNorm1d(16), killed, nn.ReLU(), nn.BatchNorm1d(16))
+    with torch.no_grad():
+        network[0].weight.mul_(0.1)
+    report = examine(network, torch.randn(640, 8).split(32))
+    severities = [one.severity for one in report.findings if one.id == "BN009" and "dead" in one.evidence]
+    assert severities == ([] if not dead else ["note" if dead < 4 else "warning"]), report
+
+
 def test_a_new_head_beside_trained_layers_is_a_note_in_training_and_an_error_in_service():
     backbone = nn.Sequential(nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4))
     for _ in range(100):
@@ -128,3 +143,18 @@ def test_an_optimizer_that_cannot_be_copied_is_refused_in_a_line():
         ValueError, match="expected an optimizer that can be copied, got LBFGS; give train_step two parameters"
     ):
         examine(network, [torch.randn(8, 2)], optimizer=optimizer, train_step=lambda *_: None)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_part_that_was_compiled_is_looked_at_like_the_rest(trains):
+    """It ran before, so it would run again without the doctor's hooks."""
+    block = nn.Sequential(nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8))
+    network = nn.Sequential(torch.compile(block, backend="eager"), nn.ReLU(), nn.Linear(8, 2)).train(trains)
+    batches = torch.randn(640, 4).split(32)
+    with torch.no_grad():
+        for batch in batches:
+            network.train()(batch)
+            network.eval()(batch)
+    block[1].running_mean += 3
+    report = examine(network.train(trains), batches, purpose="training" if trains else "inference")
+    assert [(one.id, one.module) for one in report.findings if one.severity != "note"] == [("BN004", "0._orig_mod.1")]

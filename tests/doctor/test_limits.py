@@ -69,6 +69,25 @@ def test_a_large_momentum_is_graded(momentum, severity):
     assert severity_of("BN005", examine(perceptron(momentum=momentum))) == severity
 
 
+@pytest.mark.parametrize(
+    ("momentum", "batches", "severity"),
+    [
+        (0.0, 0, "warning"),
+        (0.0, 3, None),  # a trained layer held still
+        (0.9e-4, 0, "warning"),
+        (0.9e-4, 7000, "warning"),  # .53 is left of the start
+        (0.9e-4, 8000, None),  # .49
+        (1.1e-4, 0, None),
+    ],
+)
+def test_a_tiny_momentum_is_found_where_the_statistics_are_still_those_of_the_start(momentum, batches, severity):
+    model = perceptron(momentum=momentum)
+    for norm in (one for one in model.modules() if isinstance(one, nn.BatchNorm1d)):
+        norm.num_batches_tracked.fill_(batches)
+    assert severity_of("BN005", examine(model)) == severity
+    assert severity_of("BN005", examine(model.eval(), purpose="inference")) is None
+
+
 class Noisy(nn.Module):
     """Adds noise of a given variance to rows of variance 1, in training alone."""
 

@@ -22,7 +22,7 @@ CHECKS: Mapping[str, Rule] = MappingProxyType(
         "BN002": Rule("the wrong mode for the purpose", modes.wrong_mode),
         "BN003": Rule("a bias straight before batch norm", placement.redundant_bias),
         "BN004": Rule("running statistics never updated, or stale", statistics.stale_statistics),
-        "BN005": Rule("a momentum of the other convention", training.momentum),
+        "BN005": Rule("momentum of the other convention, or near 0", training.momentum),
         "BN006": Rule("weight decay on scale and shift", training.weight_decay),
         "BN007": Rule("half frozen", modes.half_frozen),
         "BN008": Rule("dropout before batch norm", placement.dropout_before),

@@ -29,12 +29,13 @@ def dead_or_exploding(observation: Observation) -> Iterator[Finding]:
     """BN009: channels that carry nothing, or so much that they drown the rest.
 
     Dead or faint: a scale below a thousandth, or a variance below a tenth of eps, measured over the loader if there is
-    one, else as stored: the channel then leaves with a standard deviation below .3. A few such channels are usual: a
-    note, and a warning if they are a quarter of a layer or more. A variance between that and eps is a note: eps is then
-    the larger part of what batch norm divides by. A whole layer with a scale of exactly 0 is how residual branches
-    start (Goyal et al. 2017, section 5.1, arXiv:1706.02677): a note. Exploding, a warning: a scale above 100, or 30
-    times the layer's median, or a variance above 1e10. The limits are rules of thumb, far from where trained layers
-    lie.
+    one, else as stored: the channel then leaves with a standard deviation below .3. In a network that has not trained
+    it has to be so in training mode, too, since what comes before is not normalised in evaluation yet. A few such
+    channels are usual: a note, and a warning if they are a quarter of a layer or more. A variance between that and eps
+    is a note: eps is then the larger part of what batch norm divides by. A whole layer with a scale of exactly 0 is how
+    residual branches start (Goyal et al. 2017, section 5.1, arXiv:1706.02677): a note. Exploding, a warning: a scale
+    above 100, or 30 times the layer's median, or a variance above 1e10. The limits are rules of thumb, far from where
+    trained layers lie.
     """
     norms = observation.norms
     yield from _finding(
@@ -64,7 +65,7 @@ def _finding(cases: list[_Case], why: str, fix: str) -> Iterator[Finding]:
 
 
 def _dead(norm: Norm, observation: Observation) -> Iterator[_Case]:
-    scale, var = _scale(norm), _variance(norm, observation)
+    scale, var = _scale(norm), _variance_of_new(norm, observation)
     by_scale, by_var = scale.abs() < DEAD_SCALE, var < FAINT * norm.layer.eps
     dead = by_scale | by_var
     if not scale.any() and not by_var.any():
@@ -122,3 +123,11 @@ def _variance(norm: Norm, observation: Observation) -> Tensor:
     stored = norm.layer.running_var
     plain = norm.tracked and stored.ndim == 1
     return stored.detach().double().cpu() if plain else torch.ones(norm.channels, dtype=torch.float64)
+
+
+def _variance_of_new(norm: Norm, observation: Observation) -> Tensor:
+    """The same; of a new layer the larger one of what evaluation mode and a pass in training mode brought it."""
+    seen, probe = observation.seen.get(norm.name), observation.probe
+    if not norm.is_new or seen is None or seen.images < 2 or probe is None or norm.name not in probe.variances:
+        return _variance(norm, observation)
+    return seen.var.maximum(probe.variances[norm.name].double())

@@ -14,9 +14,9 @@ HALF = {torch.float16, torch.bfloat16}
 def half_precision(observation: Observation) -> Iterator[Finding]:
     """BN011: running statistics, scale or shift in 16 bits.
 
-    A running average in bfloat16 stands still once a step is below 1/256 of it, and float16 ends at 65,504; torch's
-    own mixed precision therefore keeps batch norm in float32. Training: an error for statistics, a warning for
-    parameters. Inference: a note, or a warning where a float16 variance is 0 or infinite.
+    A running average in bfloat16 stands still once a step is below 1/512 of it (1/256 just above a power of two), and
+    float16 ends at 65,504; torch's own mixed precision therefore keeps batch norm in float32. Training: an error for
+    statistics, a warning for parameters. Inference: a note, or a warning where a float16 variance is 0 or infinite.
     """
     cases: dict[Severity, list[tuple[Norm, str]]] = {}
     for norm in observation.norms:
@@ -39,7 +39,7 @@ def half_precision(observation: Observation) -> Iterator[Finding]:
             severity,
             norm.name,
             f"{len(found)} of {len(observation.norms)} batch-norm layers hold {what}.",
-            "bfloat16 keeps 3 digits, so a running average stops moving; float16 overflows at 65,504.",
+            "bfloat16 keeps 2 to 3 digits, so a running average stops short; float16 overflows at 65,504.",
             f"{norm.place}.float()  # and torch.autocast for the rest",
             tuple(other.name for other, _ in found[1:]),
         )

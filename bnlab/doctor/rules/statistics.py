@@ -82,8 +82,8 @@ def _staleness(norm: Norm, seen: PerImage, observation: Observation) -> str | No
     worst = int(torch.where(far, off.shift.abs().maximum(off.widening.abs()), 0).argmax())
     return (
         f"{int(far.sum())} of {len(far)} channels are far from what {seen.images} images give: channel {worst} is off "
-        f"by {off.shift[worst]:.1f} standard deviations in its mean, and spreads {off.widening[worst].exp():.2g} "
-        "times as wide."
+        f"by {off.shift[worst].item():z.1f} standard deviations in its mean, and spreads "
+        f"{off.widening[worst].exp():.2g} times as wide."
     )
 
 

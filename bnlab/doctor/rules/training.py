@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
 from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.probe import Probe
@@ -11,6 +11,8 @@ from bnlab.doctor.rules.batches import SHOWS
 
 OTHER_CONVENTION = 0.9  # the smallest usual weight of the *old* average in other frameworks: .9, .99, .999
 LARGE = 0.5  # above it more than half of a running statistic comes from the last batch
+TINY = 1e-4  # below that of any recipe: a decay of .9997, as slow as they come, is .0003 here
+SWAPPED_EPS = 0.01  # no recipe has a larger eps; torch takes it straight before momentum
 
 
 def momentum(observation: Observation) -> Iterator[Finding]:
@@ -18,8 +20,11 @@ def momentum(observation: Observation) -> Iterator[Finding]:
 
     Other frameworks give the weight of the old average: Keras's .99 is torch's .01. The running statistics then come
     from `1 / momentum` batches or so. An error from .9 on, short of 1, which somebody may have chosen for a
-    recalibration: that, and all above .5, is a warning. None (the plain average) and 0 (BN004's) are left alone.
+    recalibration: that, and all above .5, is a warning. So is one below .0001, 0 included, where a layer in training
+    mode has not moved far from its start: it never will. A trained layer held still by 0, and None (the plain average),
+    are left alone.
     """
+    yield from _too_small(observation)
     for value in sorted({norm.layer.momentum for norm in observation.norms if _is_large(norm.layer)}, reverse=True):
         first, *also = [norm for norm in observation.norms if _is_large(norm.layer) and norm.layer.momentum == value]
         mistaken = OTHER_CONVENTION <= value < 1
@@ -35,6 +40,35 @@ def momentum(observation: Observation) -> Iterator[Finding]:
             "# then bnlab.deploy.recalibrate(model, loader)",
             tuple(norm.name for norm in also),
         )
+
+
+def _too_small(observation: Observation) -> Iterator[Finding]:
+    still = [norm for norm in observation.norms if observation.purpose == "training" and _stands_still(norm)]
+    if still:
+        first, *also = still
+        eps, value, place = first.layer.eps, first.layer.momentum, first.place
+        swapped = eps >= SWAPPED_EPS and value > 0
+        suspicion = f" And eps is {eps:g}: they may have changed places." if swapped else ""
+        yield Finding(
+            "BN005",
+            "warning",
+            first.name,
+            f"momentum is {value:g} in {place}: after 1,000 more batches {(1 - value) ** 1000:.0%} of a running "
+            f"statistic is still what it is now.{suspicion}",
+            "The running statistics never get to those of the data, by which evaluation should normalise.",
+            f"{place}.eps, {place}.momentum = {value:g}, {eps:g}" if swapped else f"{place}.momentum = 0.1",
+            tuple(norm.name for norm in also),
+        )
+
+
+def _stands_still(norm: Norm) -> bool:
+    """Whether its statistics are to move and hardly do: half of them, or all, is what they started as."""
+    value, batches = getattr(norm.layer, "momentum", None), getattr(norm.layer, "num_batches_tracked", None)
+    if not (norm.trains_by_batch and norm.tracked and isinstance(value, float | int) and 0 <= value < TINY):
+        return False
+    if norm.is_new:
+        return True
+    return value > 0 and isinstance(batches, Tensor) and bool(batches.any()) and (1 - value) ** int(batches) > LARGE
 
 
 def weight_decay(observation: Observation) -> Iterator[Finding]:
