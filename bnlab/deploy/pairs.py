@@ -53,6 +53,11 @@ def pairs(model: nn.Module, args: tuple[Any, ...]) -> list[Pair]:
         Pair(norm='1', into='0', why='')
         Pair(norm='3', into=None, why='it follows 2 (torch.nn.ReLU), which is no convolution or linear layer')
     """
+    if hasattr(model, "_orig_mod"):
+        raise ValueError(
+            "expected a model before torch.compile, got a compiled one; "
+            "give model._orig_mod, and compile what comes of it"
+        )
     copied = working_copy(model)
     try:
         trace = _Trace(copied, args)

@@ -32,7 +32,8 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
     batch reaches keeps what it had; one that is used several times in a pass pools all that it was given.
     `num_batches_tracked` becomes the number of batches pooled, so that a layer with `momentum=None` goes on averaging.
     Frozen layers keep their constants. In a distributed run each process pools its own batches; synchronised layers
-    talk to each other in the pass, so every process must bring as many.
+    talk to each other in the pass, so every process must bring as many. What `torch.compile` compiled, the model or a
+    part of it, may run as it did before, unheard: call this within `torch.compiler.set_stance("force_eager")` then.
 
     Args:
         model: holds batch-norm layers with running statistics, those of `torch.nn` or of `bnlab.layers`.

@@ -152,3 +152,9 @@ def test_what_cannot_be_followed_or_copied_is_refused_in_one_line():
     model.generator = (one for one in ())
     with pytest.raises(ValueError, match=r"expected a model that copy.deepcopy can copy, got cannot pickle"):
         fold(model, X)
+
+
+def test_a_compiled_model_is_refused_with_what_to_give_instead():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()
+    with pytest.raises(ValueError, match=r"expected a model before torch.compile, .* give model\._orig_mod"):
+        fold(torch.compile(model, backend="eager"), torch.zeros(1, 4))
