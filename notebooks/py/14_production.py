@@ -249,8 +249,8 @@ for name, seen in watch.result().items():
     print(f"false alarms by value {alarms[-1][0]:.1%}, by image {alarms[-1][1]:.1%}")
 (first, _, last), by_image = np.transpose(alarms)
 takeaway(
-    "Reckon chance from images, not positions: by position over 20% of the last norm's channels gave a false alarm; by "
-    "image under 1% in every norm.",
+    "Reckon chance from images, not positions: by position over 20% of the checks of the last norm's channels were "
+    "false alarms; by image under 1% in every norm.",
     last > 0.2 and by_image.max() < 0.01,
 )
 
@@ -345,8 +345,9 @@ takeaway(
 #
 # It trains digits with two images a process, by batch norm and by `SyncBatchNorm`, and prints accuracy and time of a
 # step; `deploy.convert(model, to="sync_batch_norm")` changes a network of yours. Peng et al. use it for detection,
-# where few images fit a device. Do without if each device has enough images (then ordinary batch norm is as good, and
-# faster), if some process may skip a layer (the others wait for it), and in evaluation, where nothing is sent.
+# where few images fit a device. Do without if each device has enough images (ordinary batch norm is faster, and in Wu
+# and He's ResNet-50 16 images a device were nearly as good as 32), if some process may skip a layer (the others wait
+# for it), and in evaluation, where nothing is sent.
 #
 # ## Half precision and eight bits
 #
@@ -374,7 +375,8 @@ reveal("momentum-in-half-precision")
 
 # %% [markdown]
 # Mixed precision (`torch.autocast`) leaves parameters and buffers in float32; `model.half()` before or during training
-# does not. To serve in half precision, fold first, in float64 as `fold` does, and cast the result.
+# does not, and torch's own layer rounds more on the way and may stop shorter still. To serve in half precision, fold
+# first, in float64 as `fold` does, and cast the result.
 #
 # Eight bits: a weight becomes a whole number from -127 to 127 times a scale, the largest weight divided by 127. One
 # scale for the whole layer, or one for each channel? Folding multiplies each channel by its own number. Two channels
