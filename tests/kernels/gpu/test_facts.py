@@ -90,20 +90,36 @@ def test_the_tiles_are_the_largest_that_are_launched(of_large_tensors):
         assert height * width == (resident if fact.kernel.startswith("resident") else TILE)
 
 
-@needs_triton
-def test_compiling_again_gives_the_stored_facts(stored, tmp_path):
-    code = (
-        "import json, sys; from bnlab.kernels.gpu.report import compiled\n"
-        "print(json.dumps(list(compiled(['sm_90'], ['statistics', 'gradient_of_x']))))"
-    )
+def of_a_compiling_process(code, cache):
+    """What this code prints in a process where Triton compiles, and finds nothing that it compiled before."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    environment["TRITON_CACHE_DIR"] = str(tmp_path)  # or it might find what it compiled before
+    environment["TRITON_CACHE_DIR"] = str(cache)
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
     )
-    again = [facts.Fact(*fact) for fact in json.loads(process.stdout)]
+    return json.loads(process.stdout)
+
+
+@needs_triton
+def test_compiling_again_gives_the_stored_facts(stored, tmp_path):
+    code = (
+        "import json; from bnlab.kernels.gpu.report import compiled\n"
+        "print(json.dumps(list(compiled(['sm_90'], ['statistics', 'gradient_of_x']))))"
+    )
+    again = [facts.Fact(*fact) for fact in of_a_compiling_process(code, tmp_path)]
     kept = [fact for fact in stored.facts if fact.target == "sm_90" and fact.kernel in {"statistics", "gradient_of_x"}]
     assert again == kept
+
+
+@needs_triton
+def test_sizes_of_one_and_absent_vectors_compile(tmp_path):  # Triton makes constants of both, which are other types
+    code = (
+        "import json; from bnlab.kernels.gpu.report import CASES, VIEWS, _compile\n"
+        "layout, ones = VIEWS['odd planes'][0], {'n': 1, 'channels': 1, 'weight': None, 'bias': None}\n"
+        "compiled = [_compile(case[0], case[2] | ones, layout, (64, 64), 8, 'float16', 'sm_90') for case in CASES]\n"
+        "print(json.dumps(['cubin' in binary.asm for binary in compiled]))"
+    )
+    assert of_a_compiling_process(code, tmp_path) == [True] * 12
 
 
 def test_a_report_shows_itself(stored):
