@@ -148,9 +148,9 @@ def test_an_optimizer_that_cannot_be_copied_is_refused_in_a_line():
 @pytest.mark.parametrize("trains", [True, False])
 def test_a_part_that_was_compiled_is_looked_at_like_the_rest(trains):
     """It ran before, so it would run again without the doctor's hooks."""
-    block = nn.Sequential(nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8))
+    block = nn.Sequential(nn.Linear(64, 8, bias=False), nn.BatchNorm1d(8))
     network = nn.Sequential(nn.Dropout(), torch.compile(block, backend="eager"), nn.ReLU(), nn.Linear(8, 2))
-    batches = torch.randn(640, 4).split(32)
+    batches = torch.randn(640, 64).split(32)
     with torch.no_grad():
         for batch in batches:
             network.train()(batch)
