@@ -181,7 +181,7 @@ class _View(NamedTuple):
     channels_last: bool = False
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
-        return (np.moveaxis(array, 1, -1) if self.channels_last else array).reshape(self.shape)
+        return (_channels_to_the_end(array) if self.channels_last else array).reshape(self.shape)
 
     def slab(self, arrays: int) -> tuple[int, ...]:
         """What `planes` is told of the work's division; the others find it in the shape."""
@@ -198,21 +198,27 @@ def _layout(x: Any) -> _View:
         raise ValueError(f"expected x of shape (n, c, *spatial) with at least one value per channel, got {x.shape}")
     n, c, *spatial = x.shape
     length = math.prod(spatial)
-    first, last = _order(x)
-    if first and length > SMALL:
+    order = _order(x)
+    if order == "contiguous" and length > SMALL:
         return _View(planes, (n, c, length))
-    if first and length > 1:
+    if order == "contiguous" and length > 1:
         together = _divisor(c, at_most=min(MAPS // length, c // (2 * get_num_threads())))
         return _View(maps, (n, c // together, together * length))
-    if first or last:
+    if order:
         joined = math.gcd(n * length, 1 << max(VECTORS // c, 1).bit_length() - 1)
-        return _View(columns, (n * length // joined, joined * c), channels_last=not first)
+        return _View(columns, (n * length // joined, joined * c), channels_last=order == "channels_last")
     raise ValueError(f"expected x contiguous or channels_last, got shape {x.shape} with strides {x.strides}")
 
 
-def _order(x: np.ndarray) -> tuple[bool, bool]:
-    """Whether it is contiguous, and whether it is channels_last; small shapes can be both."""
-    return x.flags.c_contiguous, np.moveaxis(x, 1, -1).flags.c_contiguous
+def _order(x: np.ndarray) -> str:
+    """How its values lie in memory; empty if neither of the two layouts fits."""
+    if x.flags.c_contiguous:
+        return "contiguous"
+    return "channels_last" if _channels_to_the_end(x).flags.c_contiguous else ""
+
+
+def _channels_to_the_end(x: np.ndarray) -> np.ndarray:
+    return x.transpose(0, *range(2, x.ndim), 1)  # np.moveaxis takes as long as the kernel of a small layer
 
 
 def _divisor(number: int, at_most: int) -> int:

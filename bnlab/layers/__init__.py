@@ -5,6 +5,7 @@ from bnlab.layers.batch_renorm import BatchRenorm1d, BatchRenorm2d
 from bnlab.layers.dynamic import Derf, DyT
 from bnlab.layers.filter_response_norm import FilterResponseNorm2d
 from bnlab.layers.frozen import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
+from bnlab.layers.fused import BatchNormReLU
 from bnlab.layers.ghost import GhostBatchNorm1d, GhostBatchNorm2d
 from bnlab.layers.group_norm import GroupNorm
 from bnlab.layers.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
@@ -19,6 +20,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "BatchNormLSTM",
+    "BatchNormReLU",
     "BatchRenorm1d",
     "BatchRenorm2d",
     "Derf",

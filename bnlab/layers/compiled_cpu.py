@@ -19,6 +19,7 @@ from bnlab.layers import elementary
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 DTYPES = (torch.float32, torch.float64)
+FUSES = True  # a residual and a ReLU
 
 
 def normalise_by_batch(  # noqa: PLR0917 - the formula's operands, in its order
@@ -190,7 +191,7 @@ def _like(x: Tensor, tensor: Tensor) -> Tensor:
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
     one, zero = np.ones(x.shape[1]), np.zeros(x.shape[1])
-    return one if weight is None else weight.double().numpy(), zero if bias is None else bias.double().numpy()
+    return one if weight is None else weight.numpy(), zero if bias is None else bias.numpy()
 
 
 def _use_the_threads_of_torch() -> None:
