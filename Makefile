@@ -5,13 +5,14 @@ PYTEST_ARGS ?=
 CH ?=
 SEED ?= 0
 STUDY ?=
+BENCH ?=
 
 # Waiting threads that spin slow every other process down, up to tenfold on two cores.
 export OMP_WAIT_POLICY = passive
 
 python = .venv/bin/python
 
-.PHONY: help setup lab reset test check notebooks claims studies clean
+.PHONY: help setup lab reset test check notebooks claims studies bench clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -47,6 +48,9 @@ claims: setup ## Run every claim anew, and fail if a verdict differs [SEED=7]
 
 studies: setup ## Recompute studies that changed, and the ledger [STUDY=--all]
 	@$(python) -m tools.studies $(STUDY)
+
+bench: setup ## Time batch norm on this machine, and write the README's table [BENCH=FILE]
+	@$(python) -m tools.benchmark $(BENCH)
 
 clean: ## Remove .venv and all caches; your copies in my/ stay
 	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bnlab import runtime
-from bnlab.bench import ensemble_against_loop
+from bnlab.bench.training import ensemble_against_loop
 from bnlab.doctor import examine
 from bnlab.doctor.target import arguments_of
 from bnlab.experiments.claims import DECLARATIONS, Claim, Declaration, Ledger, declaration_of, ledger, to_json
@@ -36,6 +36,8 @@ app.add_typer(claims, name="claims")
 app.add_typer(studies, name="studies")
 bench = typer.Typer(no_args_is_help=True, help="What the package's fast ways are worth on this machine.")
 app.add_typer(bench, name="bench")
+kernels = typer.Typer(no_args_is_help=True, help="The compiled kernels of batch norm.")
+app.add_typer(kernels, name="kernels")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option("--seed", help="Which run: 0 has seeds 0 to 9, 1 has 1000 to 1009, and so on.")]
@@ -143,11 +145,6 @@ def studies_run(
         result.save(save)
 
 
-@bench.callback()
-def bench_group() -> None:
-    """What the package's fast ways are worth on this machine."""
-
-
 @bench.command("training")
 def bench_training(
     kind: Annotated[str, typer.Argument(help="Which networks: mlp or cnn.")] = "mlp",
@@ -156,6 +153,49 @@ def bench_training(
     """Time a sweep of 40 networks trained as one ensemble, and in a loop over torch.nn models."""
     with _one_line():
         _console().print(ensemble_against_loop(kind, rounds=rounds))
+
+
+@bench.command("kernels")
+def bench_kernels(
+    *,
+    shapes: Annotated[str, typer.Option("--shapes", help="Such as 32x64x56x56,8x3x9x9:channels_last,4096x512.")] = "",
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int | None, typer.Option("--threads", help="All cores if not given.")] = None,
+    rounds: Annotated[int, typer.Option("--rounds", help="How many rounds are timed, at most.")] = 30,
+    compiling: Annotated[bool, typer.Option("--compile/--no-compile", help="Whether torch.compile takes part.")] = True,
+    memory: Annotated[str, typer.Option("--memory", help="New memory: kept by the process, or the system's.")] = "kept",
+    growth: Annotated[bool, typer.Option("--growth", help="Follow how cost grows, instead.")] = False,
+    save: Annotated[Path | None, typer.Option("--json", help="A file to write, with every round.")] = None,
+    picture: Annotated[Path | None, typer.Option("--roofline", help="A picture to write, of the first shape.")] = None,
+) -> None:
+    """Time batch norm: our kernels, torch, torch.compile, NumPy, and a copy of the same size."""
+    from bnlab.bench import run  # noqa: PLC0415 - loads matplotlib
+
+    with _one_line():
+        for option, file in (("--json", save), ("--roofline", picture)):
+            if file is not None and (file.is_dir() or not file.parent.is_dir()):
+                raise ValueError(f"{option}: expected a file in a folder that exists, got {file}")
+        if growth and picture is not None:
+            raise ValueError("--roofline: expected no --growth, which compares too little for the picture, got both")
+        options = run.Options(device, threads, rounds, compiling=compiling, memory=memory)
+        report = run.growing(options) if growth else run.comparing(shapes, options)
+    _console().print(report)
+    if save is not None:
+        save.write_text(report.to_json(), encoding="utf-8")
+    if picture is not None:
+        run.roofline_of(report.measured[0]).savefig(picture, dpi=150)
+
+
+@kernels.command("report")
+def kernels_report() -> None:
+    """Compile the GPU's kernels, which takes no GPU, and store and print what came out; a minute or two."""
+    with _one_line():
+        try:
+            from bnlab.kernels.gpu.report import report  # noqa: PLC0415 - loads Triton, which exists for Linux only
+        except ModuleNotFoundError as error:
+            raise ValueError(f"expected Triton, which exists for Linux only, got: {error}") from None
+        facts = report()
+    print(facts)  # noqa: T201 - a command prints
 
 
 @app.command("doctor")

@@ -110,6 +110,11 @@ def test_a_verdict_that_differs_gives_exit_status_1():
         ),
         (["bench", "training", "rnn"], r"expected kind 'mlp' or 'cnn', got 'rnn'"),
         (["bench", "training", "--rounds", "0"], r"expected at least 1 round, got 0"),
+        (["bench", "kernels", "--shapes", "8*3"], r"expected a shape such as .*, got '8\*3'"),
+        (["bench", "kernels", "--device", "tpu"], r"expected device 'cpu' or 'cuda', got 'tpu'"),
+        (["bench", "kernels", "--memory", "mine"], r"expected memory 'kept' or 'system', got 'mine'"),
+        (["bench", "kernels", "--json", "nowhere/at_all.json"], r"--json: expected a file in a folder that exists, .*"),
+        (["bench", "kernels", "--growth", "--roofline", "roof.png"], r"--roofline: expected no --growth, .*"),
         (["studies", "run", "learning_rate_tolerance", "--save", "result.csv"], r"--save: expected a \.json or .*"),
     ],
 )
@@ -117,6 +122,16 @@ def test_a_bad_argument_gives_one_clear_line(arguments, message):
     done = CliRunner().invoke(app, arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     assert re.fullmatch(rf"bnlab: {message}\n", done.stderr)
+
+
+def test_kernels_are_timed_to_a_table_a_file_and_a_picture(tmp_path):
+    kept, picture = tmp_path / "kept.json", tmp_path / "roof.png"
+    options = ["--shapes", "64x8,2x3x20x20:channels_last", "--rounds", "2", "--no-compile"]
+    done = run("bench", "kernels", *options, "--json", str(kept), "--roofline", str(picture))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert [one["shape"] for one in json.loads(kept.read_text())["measured"]] == ["64x8", "2x3x20x20:channels_last"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_study_is_run_with_other_settings_and_saved(tmp_path):

@@ -1,7 +1,6 @@
 """Computes studies anew and stores them, with the ledger and the README's table that rest on them."""
 
 import argparse
-import re
 import sys
 import time
 from pathlib import Path
@@ -10,9 +9,9 @@ from bnlab import runtime
 from bnlab.experiments.claims import from_stored, to_json
 from bnlab.experiments.claims.ledger import FILE, from_json
 from bnlab.experiments.studies import RESULTS, STUDIES, study_of
+from tools.readme import with_block
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-TABLE = re.compile(r"(?<=<!-- ledger -->\n).*?(?=<!-- end of the ledger -->)", re.DOTALL)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,9 +49,7 @@ def with_table(readme: str, table: str) -> str:
     Raises:
         ValueError: it has no place for one.
     """
-    if not TABLE.search(readme):
-        raise ValueError("expected the comments <!-- ledger --> and <!-- end of the ledger --> in the README")
-    return TABLE.sub(lambda _: f"\n{table}\n\n", readme)
+    return with_block(readme, table, name="ledger")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from bnlab.figures.production import accuracy_along_path, accuracy_by_shift
 from bnlab.figures.rate_by_group import rate_by_group
 from bnlab.figures.regularisation import effective_rates, noise_by_ghost_size, regularisers_compared
 from bnlab.figures.residual import accuracy_by_depth, branch_by_block
+from bnlab.figures.roofline import roofline
 from bnlab.figures.running_statistics import evaluation_by_momentum
 from bnlab.figures.sequences import gradients_through_time, recurrent_by_rate, sequence_norms_compared
 from bnlab.figures.signals import signals_by_layer
@@ -55,6 +56,7 @@ __all__ = [
     "rate_by_group",
     "recurrent_by_rate",
     "regularisers_compared",
+    "roofline",
     "sequence_norms_compared",
     "shape_kept",
     "signals_by_layer",

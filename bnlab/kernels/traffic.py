@@ -54,6 +54,11 @@ CASES = {
     "constant backward, add, ReLU": _Case(Accesses(2, 2), again=0, apart=2),
 }
 
+ARRAY_BY_ARRAY = {  # a forward pass that writes every step's array, with a step an operation
+    "textbook": Accesses(8, 6),  # as the paper writes it; x - mean is computed twice
+    "elementary": Accesses(6, 4),  # as `bnlab.layers.elementary` does; scale and standard deviation are one factor
+}
+
 
 def accesses(case: str, *, resident: bool, mask: Mask = "bits") -> Accesses:
     """How often fused batch norm reads and writes memory, for each element of the input.

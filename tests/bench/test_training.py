@@ -4,7 +4,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from bnlab.bench import Comparison, Work, ensemble_against_loop
+from bnlab.bench.training import Comparison, Work, ensemble_against_loop
 
 TINY = {
     "mlp": Work("mlp", depth=2, width=8, batch_size=16, members=3, steps=4, dtype=torch.float64),

@@ -1,4 +1,4 @@
-"""Benchmarks: what the package's fast ways are worth on this machine, against the obvious way to do the same work."""
+"""A sweep of networks trained as one ensemble, against a loop over `torch.nn` models with `torch.optim`."""
 
 import time
 from collections.abc import Iterator
