@@ -203,11 +203,8 @@ class Watch:
 def watching(model: nn.Module, names: Collection[str]) -> Iterator[Watch]:
     """Watch the layers of these names; whoever runs the model counts `batch` on. The hooks go at the end."""
     watch = Watch()
-    hooks = [
-        module.register_forward_pre_hook(watch.hook(name), with_kwargs=True)
-        for name, module in model.named_modules()
-        if name in names
-    ]
+    layers = [(name, module) for name, module in model.named_modules() if name in names]
+    hooks = [module.register_forward_pre_hook(watch.hook(name), with_kwargs=True) for name, module in layers]
     try:
         with eagerly():
             yield watch
