@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bnlab import runtime
+from bnlab.bench.network import compare
 from bnlab.bench.training import ensemble_against_loop
 from bnlab.doctor import examine
 from bnlab.doctor.target import arguments_of
@@ -153,6 +154,18 @@ def bench_training(
     """Time a sweep of 40 networks trained as one ensemble, and in a loop over torch.nn models."""
     with _one_line():
         _console().print(ensemble_against_loop(kind, rounds=rounds))
+
+
+@bench.command("network")
+def bench_network(
+    width: Annotated[int, typer.Option("--width", min=1, help="Channels.")] = 32,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Images of a step.")] = 128,
+    rounds: Annotated[int, typer.Option("--rounds", help="How many steps of each are timed.")] = 40,
+    threads: Annotated[int | None, typer.Option("--threads", help="All cores if not given.")] = None,
+) -> None:
+    """Time training steps of a ResNet on the digits, with torch's batch norm and with the compiled one."""
+    with _one_line():
+        _console().print(compare(width, batch_size, rounds=rounds, threads=threads))
 
 
 @bench.command("kernels")
