@@ -68,7 +68,7 @@ class Comparison:
         from rich.table import Table  # noqa: PLC0415 - only where something is drawn
 
         title = f"ResNet, {BLOCKS} blocks of {self.width} channels, batches of {self.batch_size} digits"
-        table = Table(title=title, caption=f"{self.threads} threads; {self.machine}")
+        table = Table(title=title, caption=f"threads: {self.threads}; {self.machine}")
         for heading in ("norm", "ms a step", "times as fast", "middle half", "accuracy"):
             table.add_column(heading, justify="right" if heading != "norm" else "left")
         for name, seconds in self.seconds.items():
