@@ -45,6 +45,11 @@ IGNORED = {
         'data, accuracy, settings = digits(), {}, {"seed": 0, "batch_size": 32, "optimiser": SGD(momentum=0.9)}',
         "choices = {",
     ],
+    "13_fast_kernels": [
+        "set_num_threads(1)",
+        "run = x[0, 0].ravel()",
+        "noise, errors = rng.normal(size=(8, 2, 64, 64)), {}",
+    ],
     "14_production": [
         "data, ledger, slow = digits(), claims.ledger(), lambda channels: nn.BatchNorm2d(channels, momentum=0.01)",
         'versions = {"as trained": network, "folded": folded}',

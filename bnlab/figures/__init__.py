@@ -10,6 +10,7 @@ from bnlab.figures.distributions import before_and_after, shape_kept
 from bnlab.figures.drift import drift_by_rate, input_quantiles
 from bnlab.figures.epsilon import epsilon_placement
 from bnlab.figures.gradients import backward_graph, finite_difference_errors, gradient_on_the_circle
+from bnlab.figures.kernels import error_by_offset
 from bnlab.figures.leak import edited_future, loss_by_mode
 from bnlab.figures.learning_rates import learning_rate_sweep
 from bnlab.figures.mistakes import accuracy_by_classes, answers_by_company
@@ -43,6 +44,7 @@ __all__ = [
     "effective_rates",
     "epsilon_placement",
     "error_by_batch_size",
+    "error_by_offset",
     "evaluation_by_momentum",
     "family_blocks",
     "finite_difference_errors",

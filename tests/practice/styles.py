@@ -12,6 +12,7 @@ from torch.nn import functional
 from bnlab import deploy, layers, reference
 from bnlab.experiments.intervals import ratio_interval
 from bnlab.reference import variance
+from tests.practice.styles_of_kernels import STYLES_OF_KERNELS
 from tests.practice.styles_of_production import STYLES_OF_PRODUCTION
 from tests.practice.styles_of_use_cases import STYLES_OF_USE_CASES
 
@@ -581,5 +582,6 @@ STYLES = {
         ghosts_by_torch_nn,
     ],
     **STYLES_OF_USE_CASES,
+    **STYLES_OF_KERNELS,
     **STYLES_OF_PRODUCTION,
 }

@@ -219,6 +219,7 @@ WITHOUT_ARRAYS = {
     "norm_parameters",
     "values_per_mean",
     "examples_behind",
+    "accesses",
 }
 ON_ARRAYS = [task for task in RETURNING if task.id not in WITHOUT_ARRAYS]
 

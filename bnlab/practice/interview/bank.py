@@ -26,6 +26,7 @@ CHAPTERS = (  # the notebooks' stems, in the order in which they are read
     "09_use_cases_rnn",
     "10_mistakes",
     "11_alternatives",
+    "13_fast_kernels",
     "14_production",
 )
 MOST_WORDS = {"short": 85, "two_minutes": 340}  # what is said in 30 seconds and in two minutes, at 170 words a minute

@@ -8,6 +8,7 @@ from bnlab.practice.exercises.tasks import (
     family,
     forward,
     inference,
+    kernels,
     measuring,
     modules,
     noise,
@@ -40,6 +41,7 @@ TASKS = {
         *clinic.TASKS,
         *alternatives.TASKS,
         *small_batches.TASKS,
+        *kernels.TASKS,
         *serving.TASKS,
     )
 }
