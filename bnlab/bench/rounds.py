@@ -1,5 +1,6 @@
 """Calls compared fairly: they take turns, and are set against one another round by round."""
 
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -42,7 +43,7 @@ def paired(
 
     Before the first round each is called once, to compile and to touch its memory. Before each timed call the same call
     runs untimed: otherwise the cache would hold what another one left there, and a call that follows a thrifty one
-    would look fast. The order turns by one place from round to round.
+    would look fast. The order is drawn anew for each round, since what a call leaves behind can outlast one call.
 
     Args:
         calls: by name.
@@ -65,10 +66,9 @@ def paired(
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
-    names = list(calls)
+    names, order = list(calls), random.Random(0)
     for number in range(rounds):
-        start = number % len(names)
-        for name in names[start:] + names[:start]:
+        for name in order.sample(names, len(names)):
             if len(taken[name]) == number and (number < FEWEST or sum(taken[name]) < budget):
                 calls[name]()
                 taken[name].append(timer(calls[name]))
