@@ -175,7 +175,10 @@ class _Trace:
         for node in self.calls[norm][0].users:
             module = self.model.get_submodule(str(node.target)) if node.op == "call_module" else None
             if isinstance(module, CONVOLUTIONS) and any(module.padding):
-                return f", nor can {node.target} after it take it in, whose padding it does not reach"
+                return (
+                    f"; nor can it be folded into {node.target} after it, which pads its input with zeros: "
+                    "the shift would then act on the padding, too"
+                )
         return ""
 
 

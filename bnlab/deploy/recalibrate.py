@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnlab.deploy.batches import device_of, feed, to_device
+from bnlab.deploy.eager import eagerly
 from bnlab.deploy.untouched import buffers_kept, check_module
 from bnlab.layers.batch_norm import BatchNorm
 from bnlab.layers.functional import batch_statistics
@@ -33,7 +34,7 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
     `num_batches_tracked` becomes the number of batches pooled, so that a layer with `momentum=None` goes on averaging.
     Frozen layers keep their constants. In a distributed run each process pools its own batches; synchronised layers
     talk to each other in the pass, so every process must bring as many. What `torch.compile` compiled, the model or a
-    part of it, may run as it did before, unheard: call this within `torch.compiler.set_stance("force_eager")` then.
+    part of it, runs as it is written, since a compiled pass may not hear what comes to the layers.
 
     Args:
         model: holds batch-norm layers with running statistics, those of `torch.nn` or of `bnlab.layers`.
@@ -60,7 +61,7 @@ def recalibrate(model: nn.Module, loader: Iterable[Any]) -> None:
     modes = [(module, module.training) for module in model.modules()]
     hooks = [layer.register_forward_pre_hook(pool.add, with_kwargs=True) for layer, pool in pools.items()]
     try:
-        with buffers_kept(model):
+        with buffers_kept(model), eagerly():
             for module, _ in modes:
                 module.training = module in pools  # not by train(), which some models override to keep layers frozen
             for batch in loader:

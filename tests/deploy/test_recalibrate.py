@@ -461,10 +461,23 @@ def test_a_device_without_float64_leaves_the_moments_to_the_cpu(data):
     assert_layer_has(layer, data)
 
 
-def test_a_compiled_model_is_heard_on_every_pass(data):
-    model = two_layers()
+@pytest.mark.parametrize("grad", [True, False], ids=["with_grad", "no_grad"])
+def test_a_compiled_model_is_heard_on_every_pass(data, grad):
+    """Also where it was compiled for a pass like this one: without gradients, all layers in training mode."""
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 4), nn.BatchNorm1d(4)).double()
     compiled = torch.compile(model, backend="eager")
-    compiled(data)  # compiled without the hooks
+    with torch.set_grad_enabled(grad):
+        compiled(data)  # compiled without the hooks
     for x in (data, 2 * data + 1):
         recalibrate(compiled, x.split(UNEVEN))
         assert_layer_has(model[0], x)
+
+
+def test_a_compiled_part_is_heard_on_every_pass(data):
+    layer = nn.BatchNorm1d(3).double()
+    model = nn.Sequential(torch.compile(nn.Sequential(layer), backend="eager"), nn.BatchNorm1d(3).double())
+    with torch.no_grad():
+        model(data)
+    for x in (data, 2 * data + 1):
+        recalibrate(model, x.split(UNEVEN))
+        assert_layer_has(layer, x)
