@@ -14,8 +14,7 @@ from rich.table import Table
 from bnlab import runtime
 from bnlab.bench.network import compare
 from bnlab.bench.training import ensemble_against_loop
-from bnlab.doctor import examine
-from bnlab.doctor.target import arguments_of
+from bnlab.doctor.target import examined
 from bnlab.experiments.claims import DECLARATIONS, Claim, Declaration, Ledger, declaration_of, ledger, to_json
 from bnlab.experiments.claims.claim import number
 from bnlab.experiments.side_by_side import Outcome, computed
@@ -218,10 +217,10 @@ def doctor(
 ) -> None:
     """Look for batch-norm mistakes in a network.
 
-    The exit status is 1 if there is an error among the findings, and 2 if an argument is wrong.
+    The exit status is 1 if there is an error among the findings, and 2 if an argument is wrong or the target raises.
     """
     with _one_line():
-        report = examine(**arguments_of(target))
+        report = examined(target)
     if as_json:
         print(report.to_json())  # noqa: T201 - a command prints
     else:

@@ -27,7 +27,7 @@ class Finding:
         module: the name in `model.named_modules()` of the layer concerned, or of the worst; "" for the model itself.
         evidence: what was seen, in numbers.
         why: why it matters.
-        fix: a line of code.
+        fix: a line of code, or a short loop where several layers need it.
         also: further layers of which the same is true.
     """
 

@@ -4,10 +4,18 @@ import importlib
 import inspect
 import os
 import sys
+import sysconfig
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bnlab.doctor.examine import examine
+from bnlab.doctor.report import Report
+
+MOST = 5  # places of an error that are shown
+OWN = Path(__file__).resolve().parents[1]
+NOT_THEIRS = (OWN, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
 
 def arguments_of(target: str) -> dict[str, Any]:
@@ -50,6 +58,34 @@ def arguments_of(target: str) -> dict[str, Any]:
             f"expected {target} to return a dict with model and any of {', '.join(allowed[1:])}, got {got}"
         )
     return dict(arguments)
+
+
+def examined(target: str) -> Report:
+    """The examination of what `target` names; what the target's own code raises is told in a few lines.
+
+    Raises:
+        ValueError: an argument is wrong, as for `arguments_of` and `examine`, or the target's code raised: its message
+            then has the error, and below it the places in that code through which it came, the innermost last.
+    """
+    try:
+        return examine(**arguments_of(target))
+    except Exception as error:  # what other people's code may raise
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [frame for frame in frames if _is_theirs(frame.filename)]
+        if not places and Path(frames[-1].filename).is_relative_to(OWN):
+            raise  # about an argument, or a mistake of ours
+        said = " ".join(str(error).split())
+        lines = [f"  {_short(frame.filename)}:{frame.lineno} in {frame.name}: {frame.line}" for frame in places[-MOST:]]
+        raise ValueError("\n".join([f"{target} raised {type(error).__name__}: {said}", *lines])) from error
+
+
+def _is_theirs(file: str) -> bool:
+    """Whether it is neither of this package, nor of Python, nor of a package that was installed."""
+    return not file.startswith("<") and not any(Path(file).is_relative_to(folder) for folder in NOT_THEIRS)
+
+
+def _short(file: str) -> str:
+    return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
 
 
 def _callables(module: Any) -> list[str]:

@@ -25,6 +25,23 @@ def forgotten_eval():
 
 def list_of_two():
     return [network(), None]
+
+class Broken(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.norm(x).view(7, -1)
+
+def raises_in_forward():
+    return healthy() | {"model": Broken()}
+
+def raises_a_value_error():
+    raise ValueError("no data\\nhere")
+
+def does_not_fit():
+    return healthy() | {"model": nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8))}
 """
 
 
@@ -88,3 +105,36 @@ def test_the_report_is_printed_as_json(doctor):
 def test_a_wrong_target_gets_one_line(doctor, target, message):
     done = doctor(target)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"bnlab: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "lines"),
+    [
+        (
+            "clinic:raises_in_forward",
+            [
+                "bnlab: clinic:raises_in_forward raised RuntimeError: shape '[7, -1]' is invalid for input of size 108",
+                "  clinic.py:23 in forward: return self.norm(x).view(7, -1)",
+            ],
+        ),
+        (
+            "clinic:raises_a_value_error",
+            [
+                "bnlab: clinic:raises_a_value_error raised ValueError: no data here",
+                '  clinic.py:29 in raises_a_value_error: raise ValueError("no data\\nhere")',
+            ],
+        ),
+        (
+            "clinic:does_not_fit",
+            [
+                (
+                    "bnlab: clinic:does_not_fit raised RuntimeError: mat1 and mat2 shapes cannot be multiplied "
+                    "(27x4 and 3x8)"
+                )
+            ],
+        ),
+    ],
+)
+def test_what_the_target_raises_is_told_in_its_own_places_alone(doctor, target, lines):
+    done = doctor(target)
+    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (2, "", lines)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 import bnlab.deploy
@@ -51,6 +52,141 @@ def test_the_fix_mends_the_patient(name):
     assert left is None or (rule, left.severity) == ("BN014", "note"), left  # the second run stays, its effect does not
     # A second line stands behind the first as a comment: statistics that were reset are new, and want a pass.
     assert grave(examine(**after)) <= before | ({"BN004"} if rule == "BN017" else set())
+
+
+def two_norms(**options):
+    return nn.Sequential(
+        nn.Linear(6, 8, bias=False), *(nn.BatchNorm1d(8, **options) for _ in range(2)), nn.Linear(8, 3)
+    )
+
+
+def still(model):
+    for layer in model[1:3]:
+        layer.requires_grad_(False)
+
+
+def silent(model):
+    model[1:3].eval()
+
+
+def younger(model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model[1], model[2] = nn.BatchNorm1d(8), nn.BatchNorm1d(8)
+    return {"optimizer": optimizer}
+
+
+def loud(model):
+    for layer in model[1:3]:
+        nn.init.constant_(layer.weight, 500.0)
+
+
+def halved(model):
+    model[1:3].to(torch.bfloat16)
+    return {"loader": None}
+
+
+def infinite(model):
+    for layer in model[1:3]:
+        layer.running_var[5] = torch.inf
+    return {"loader": None}
+
+
+def in_other_places(model):
+    model[1].momentum = model[2].momentum = 0.99
+
+
+def tiny(model):
+    model[1].momentum = model[2].momentum = 1e-5
+
+
+class Recomputed(nn.Sequential):
+    def forward(self, x):
+        return checkpoint(super().forward, x, use_reentrant=False)
+
+
+def twice(model):
+    """Momenta of their own, and a checkpoint around both."""
+    model[1].momentum, model[2].momentum = 0.1, 0.2
+    return {"model": Recomputed(*model)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "afflict"),
+    [
+        ("BN005", in_other_places), ("BN005", tiny), ("BN007", still), ("BN007", silent), ("BN007", younger),
+        ("BN009", loud), ("BN011", halved), ("BN014", twice), ("BN017", infinite),
+    ],
+)  # fmt: skip
+def test_the_fix_mends_both_layers_that_a_finding_names(rule, afflict):
+    model = two_norms()
+    arguments = {"model": model, "loader": rows()} | (afflict(model) or {})
+    (finding,) = [one for one in examine(**arguments).findings if one.id == rule]
+    assert (finding.module, *finding.also) == ("1", "2")
+    after, _ = mended(rule, arguments)
+    left = finding_of(rule, examine(**after))
+    assert left is None or (rule, left.severity) == ("BN014", "note"), left
+
+
+class Biased(nn.Module):
+    """Linear layers before batch norm, and one more."""
+
+    def __init__(self, count, *, head):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6)) for _ in range(count))
+        self.head = nn.Linear(6, 1) if head else nn.Identity()
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = torch.relu(block(x))
+        return self.head(x)
+
+
+@pytest.mark.parametrize(
+    ("count", "head", "first_line"),
+    [
+        (1, True, "model.blocks[0][0].bias = None  # or build it with bias=False"),
+        (2, True, "for layer in (model.blocks[0][0], model.blocks[1][0]):"),
+        (4, False, "for layer in model.modules():"),
+        (4, True, 'for layer in map(model.get_submodule, ("blocks.0.0", "blocks.1.0", "blocks.2.0", "blocks.3.0")):'),
+    ],
+)
+@pytest.mark.parametrize("seen", [True, False], ids=["loader", "no_loader"])
+def test_a_fix_is_a_loop_over_exactly_the_layers_concerned(count, head, first_line, seen):
+    arguments = {"model": Biased(count, head=head)} | ({"loader": rows()} if seen else {})
+    after, fix = mended("BN003", arguments)
+    assert fix.splitlines()[0] == first_line
+    assert finding_of("BN003", examine(**after)) is None
+    assert all(block[0].bias is None for block in after["model"].blocks)
+    assert not head or after["model"].head.bias is not None
+
+
+class Five(nn.Module):
+    """Maps of many positions, and a vector at the end; or each the other way round."""
+
+    def __init__(self, maps, vectors):
+        super().__init__()
+        self.maps = nn.Sequential(*(nn.BatchNorm1d(6) for _ in range(maps)))
+        self.vectors = nn.Sequential(*(nn.BatchNorm1d(6) for _ in range(vectors)))
+
+    def forward(self, x):
+        return self.vectors(self.maps(x).mean(2))
+
+
+@pytest.mark.parametrize(
+    ("maps", "vectors", "fix"),
+    [
+        (4, 1, 'model.vectors[0] = bnlab.deploy.convert(model.vectors[0], to="group_norm").model'),
+        (1, 4, "bnlab.deploy.convert(model, to=\"group_norm\", skip=['maps.0'])"),
+        (0, 5, 'bnlab.deploy.convert(model, to="group_norm")'),
+    ],
+)
+def test_layers_with_enough_values_stay_batch_norms(maps, vectors, fix):
+    loader = [torch.randn(*((3, 6, 400) if maps else (3, 6, 1))) for _ in range(20)]
+    arguments = {"model": Five(maps, vectors), "loader": loader}
+    after, printed = mended("BN001", arguments)
+    assert printed == f"{fix}  # or a larger batch; if pretrained, deploy.freeze(model)"
+    assert all(isinstance(layer, nn.BatchNorm1d) for layer in after["model"].maps)
+    assert all(isinstance(layer, nn.GroupNorm) for layer in after["model"].vectors)
 
 
 def test_a_shuffled_loader_mends_sorted_batches():

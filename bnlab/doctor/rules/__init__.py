@@ -27,7 +27,7 @@ CHECKS: Mapping[str, Rule] = MappingProxyType(
         "BN007": Rule("half frozen", modes.half_frozen),
         "BN008": Rule("dropout before batch norm", placement.dropout_before),
         "BN009": Rule("dead or exploding channels", channels.dead_or_exploding),
-        "BN010": Rule("one layer in several places", placement.shared),
+        "BN010": Rule("one layer used several times", placement.shared),
         "BN011": Rule("batch norm in half precision", numbers.half_precision),
         "BN012": Rule("small batches in several processes", batches.small_batches_apart),
         "BN013": Rule("batches unlike each other", batches.batches_unlike_each_other),

@@ -7,6 +7,8 @@ from scipy import stats
 from torch import Tensor
 
 from bnlab.deploy.per_image import PerImage
+from bnlab.deploy.survey import is_batch_norm
+from bnlab.doctor.naming import FEW, expression, listed
 from bnlab.doctor.observe import Observation
 from bnlab.doctor.report import Finding, Severity
 
@@ -51,15 +53,28 @@ def too_few_values(observation: Observation) -> Iterator[Finding]:
             found.setdefault(severity, []).append((worth, norm.name, text))
     for severity, cases in found.items():
         _, worst, text = min(cases)
+        names = [name for _, name, _ in cases]
         yield Finding(
             "BN001",
             severity,
             worst,
             text,
             "Training normalises by that noise, and evaluation by other numbers than training saw.",
-            'bnlab.deploy.convert(model, to="group_norm")  # or a larger batch; if pretrained, deploy.freeze(model)',
-            tuple(name for _, name, _ in cases if name != worst),
+            _to_group_norm(observation, names) + "  # or a larger batch; if pretrained, deploy.freeze(model)",
+            tuple(name for name in names if name != worst),
         )
+
+
+def _to_group_norm(observation: Observation, names: list[str]) -> str:
+    """Code that turns these layers into group norms, and no others."""
+    others = [norm.name for norm in observation.norms if norm.name not in names and is_batch_norm(norm.layer)]
+    if not others:
+        return 'bnlab.deploy.convert(model, to="group_norm")'
+    places = [expression(observation.model, name) for name in names]
+    once = all(len(norm.names) == 1 for norm in observation.norms if norm.name in names)
+    if len(names) <= min(FEW, len(others)) and once and not any(place.endswith(")") for place in places):
+        return "\n".join(f'{place} = bnlab.deploy.convert({place}, to="group_norm").model' for place in places)
+    return f'bnlab.deploy.convert(model, to="group_norm", skip={others})'
 
 
 def _single_values(observation: Observation) -> Iterator[Finding]:
@@ -162,14 +177,16 @@ def padding(observation: Observation) -> Iterator[Finding]:
     found = {norm.name: found[norm.name] for norm in observation.norms if norm.name in found and norm.trains_by_batch}
     if found:
         worst = max(found, key=lambda name: found[name])
+        names = [worst, *(name for name in found if name != worst)]
+        places = listed(observation.model, names)
         yield Finding(
             "BN018",
             "warning" if found[worst] > MUCH_PADDING else "note",
             worst,
             f"{found[worst]:.0%} of the steps that it averages over are padding.",
             "Mean and variance depend on how long the other sequences of the batch are, in training alone.",
-            f"bnlab.layers.SequenceBatchNorm1d in place of {worst}, called with lengths or mask",
-            tuple(name for name in found if name != worst),
+            f"bnlab.layers.SequenceBatchNorm1d in place of {places}, called with lengths or mask",
+            tuple(names[1:]),
         )
 
 

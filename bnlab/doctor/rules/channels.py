@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bnlab.doctor.naming import for_each, listed
 from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.report import Finding, Severity
 
@@ -22,7 +23,7 @@ class _Case(NamedTuple):
     share: float  # of the layer's channels
     norm: Norm
     text: str
-    fix: str = ""  # that of the finding where empty
+    fix: str = ""  # a line for the layer; that of the finding where empty
 
 
 def dead_or_exploding(observation: Observation) -> Iterator[Finding]:
@@ -39,29 +40,34 @@ def dead_or_exploding(observation: Observation) -> Iterator[Finding]:
     """
     norms = observation.norms
     yield from _finding(
+        observation,
         [case for norm in norms for case in _dead(norm, observation)],
         "They carry next to nothing; and what once varies where nothing did is blown up.",
         "look at what feeds {}: prune the channels, or lower weight decay and learning rate",
     )
     yield from _finding(
+        observation,
         [case for norm in norms for case in _shrunk(norm, observation)],
         "eps is then the larger part of what batch norm divides by, and the channels leave smaller than 1.",
         "scale the input of {} up, or lower its eps",
     )
-    yield from _finding(
-        [case for norm in norms for case in _exploding(norm, observation)],
-        "They drown the other channels, and their gradients those of the rest.",
-        "scale the input of {} down: look at what feeds it",
-    )
+    exploding = [case for norm in norms for case in _exploding(norm, observation)]
+    for by_scale in (True, False):
+        yield from _finding(
+            observation,
+            [case for case in exploding if bool(case.fix) == by_scale],
+            "They drown the other channels, and their gradients those of the rest.",
+            "scale the input of {} down: look at what feeds it",
+        )
 
 
-def _finding(cases: list[_Case], why: str, fix: str) -> Iterator[Finding]:
+def _finding(observation: Observation, cases: list[_Case], why: str, fix: str) -> Iterator[Finding]:
     if cases:
         worst = max(cases, key=lambda case: (case.severity == "warning", case.share))
-        also = tuple(case.norm.name for case in cases if case is not worst)
-        yield Finding(
-            "BN009", worst.severity, worst.norm.name, worst.text, why, worst.fix or fix.format(worst.norm.place), also
-        )
+        names = [worst.norm.name, *(case.norm.name for case in cases if case is not worst)]
+        model, line = observation.model, worst.fix
+        mended = for_each(model, names, line) if line else fix.format(listed(model, names))
+        yield Finding("BN009", worst.severity, names[0], worst.text, why, mended, tuple(names[1:]))
 
 
 def _dead(norm: Norm, observation: Observation) -> Iterator[_Case]:
@@ -105,7 +111,7 @@ def _exploding(norm: Norm, observation: Observation) -> Iterator[_Case]:
             f"{int(wild.sum())} of {len(wild)} channels explode: channel {worst} has a scale of {scale[worst]:.3g} "
             f"(median {median:.3g}) and an input variance of {var[worst]:.2g}."
         )
-        mended = f"torch.nn.init.ones_({norm.place}.weight)  # and clip gradients, or lower the learning rate"
+        mended = "torch.nn.init.ones_({}.weight)  # and clip gradients, or lower the learning rate"
         yield _Case("warning", wild.double().mean().item(), norm, text, mended if too_large.any() else "")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from bnlab.doctor.naming import for_each
 from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.report import Finding, Severity
 
@@ -72,33 +73,38 @@ def half_frozen(observation: Observation) -> Iterator[Finding]:
     trainable = [norm for norm in observation.norms if norm.tracked and _asks(norm)]
     total = len(observation.norms)
     yield from _half(
-        "warning",
+        observation,
         [norm for norm in frozen if norm.trains_by_batch and norm.name not in averaged],
         f"of {total} batch-norm layers in training mode have a frozen scale and shift.",
         "Every batch still moves their running statistics, and they normalise by the batch.",
         "{}.eval()  # after every model.train()",
+        severity="warning",
     )
     yield from _half(
-        "warning",
+        observation,
         [norm for norm in trainable if norm.trains_by_batch and not _is_held(norm, observation.optimizer)],
         f"of {total} batch-norm layers have a scale and shift that the optimizer does not hold.",
         "They ask for gradients and never train: the layers are younger than the optimizer, or were forgotten.",
         "optimizer.add_param_group({{'params': {}.parameters()}})",
+        severity="warning",
     )
     yield from _half(
-        "note",
+        observation,
         [norm for norm in trainable if not norm.layer.training],
         f"of {total} batch-norm layers are in evaluation mode, and their scale and shift train.",
         "Their statistics stand still: fine if it is meant so, and model.train() would undo it.",
         "bnlab.deploy.freeze({0})  # or {0}.train()",
+        severity="note",
     )
 
 
-def _half(severity: Severity, norms: list[Norm], evidence: str, why: str, fix: str) -> Iterator[Finding]:
+def _half(
+    observation: Observation, norms: list[Norm], evidence: str, why: str, fix: str, *, severity: Severity
+) -> Iterator[Finding]:
     if norms:
-        first, *also = norms
-        names = tuple(norm.name for norm in also)
-        yield Finding("BN007", severity, first.name, f"{len(norms)} {evidence}", why, fix.format(first.place), names)
+        first, *also = names = tuple(norm.name for norm in norms)
+        fix = for_each(observation.model, names, fix)
+        yield Finding("BN007", severity, first, f"{len(norms)} {evidence}", why, fix, tuple(also))
 
 
 def _asks(norm: Norm) -> bool:

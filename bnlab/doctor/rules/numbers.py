@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from bnlab.doctor.naming import for_each
 from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.report import Finding, Severity
 
@@ -34,14 +35,15 @@ def half_precision(observation: Observation) -> Iterator[Finding]:
             cases.setdefault(severity, []).append((norm, f"{', '.join(half)} in {kinds}"))
     for severity, found in cases.items():
         norm, what = found[0]
+        names = [one.name for one, _ in found]
         yield Finding(
             "BN011",
             severity,
             norm.name,
             f"{len(found)} of {len(observation.norms)} batch-norm layers hold {what}.",
             "bfloat16 keeps 2 to 3 digits, so a running average stops short; float16 overflows at 65,504.",
-            f"{norm.place}.float()  # and torch.autocast for the rest",
-            tuple(other.name for other, _ in found[1:]),
+            for_each(observation.model, names, "{}.float()  # and torch.autocast for the rest"),
+            tuple(names[1:]),
         )
 
 
@@ -58,12 +60,13 @@ def not_finite(observation: Observation) -> Iterator[Finding]:
             value = f"mean {mean.flatten()[channel].item():.3g}, variance {var.flatten()[channel].item():.3g}"
             cases.append((norm, f"{int(bad.sum())} of {bad.numel()} channels, first {channel}: {value}."))
     if cases:
+        names, mended = [norm.name for norm, _ in cases], "{}.reset_running_stats()"
         yield Finding(
             "BN017",
             "error",
-            cases[0][0].name,
+            names[0],
             f"Running statistics are not finite or negative in {cases[0][1]}",
             "Evaluation gives NaN or nothing; one batch with a NaN or an overflow is enough, and averaging keeps it.",
-            f"{cases[0][0].place}.reset_running_stats()  # then bnlab.deploy.recalibrate(model, loader)",
-            tuple(norm.name for norm, _ in cases[1:]),
+            for_each(observation.model, names, f"{mended}  # then bnlab.deploy.recalibrate(model, loader)"),
+            tuple(names[1:]),
         )

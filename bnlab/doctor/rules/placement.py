@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from bnlab.deploy.per_image import PerImage, beyond_chance
-from bnlab.doctor.naming import expression
+from bnlab.doctor.naming import for_each
 from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.report import Finding, Severity
 from bnlab.doctor.rules.statistics import FAR, RATE
@@ -43,7 +43,7 @@ def redundant_bias(observation: Observation) -> Iterator[Finding]:
             found[0],
             f"{len(found)} layer{'s have' if len(found) > 1 else ' has'} a bias straight before a batch norm.{shown}",
             "Batch norm subtracts the mean, and the bias with it; its own shift does the bias's work.",
-            f"{expression(observation.model, found[0])}.bias = None  # or build it with bias=False",
+            for_each(observation.model, found, "{}.bias = None  # or build it with bias=False"),
             tuple(found[1:]),
         )
 
@@ -86,7 +86,7 @@ def dropout_before(observation: Observation) -> Iterator[Finding]:
 
 
 def shared(observation: Observation) -> Iterator[Finding]:
-    """BN010: one layer used in several places or several times in a pass, whose running statistics serve them all.
+    """BN010: one layer used several times, in several places or in one, whose running statistics serve all uses.
 
     Where the loader shows that the calls meet different inputs, by more than half a standard deviation in a channel's
     mean (or in the logarithm of its spread) and beyond chance, it is a warning: running statistics are then of a

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from bnlab.doctor.naming import for_each
 from bnlab.doctor.observe import Norm, Observation
 from bnlab.doctor.probe import Probe
 from bnlab.doctor.report import Finding
@@ -28,6 +29,8 @@ def momentum(observation: Observation) -> Iterator[Finding]:
     for value in sorted({norm.layer.momentum for norm in observation.norms if _is_large(norm.layer)}, reverse=True):
         first, *also = [norm for norm in observation.norms if _is_large(norm.layer) and norm.layer.momentum == value]
         mistaken = OTHER_CONVENTION <= value < 1
+        after = "  # then bnlab.deploy.recalibrate(model, loader)"
+        mended = f"{{}}.momentum = {1 - value if mistaken else 0.1:.3g}{after}"
         other = f" The other convention's {value:g} is {1 - value:.3g} here." if mistaken else ""
         yield Finding(
             "BN005",
@@ -36,18 +39,20 @@ def momentum(observation: Observation) -> Iterator[Finding]:
             f"momentum is {value:g} in {1 + len(also)} of {len(observation.norms)} batch-norm layers: the weight of "
             f"the new batch, so running statistics are those of the last {1 / value:.2f} batches.{other}",
             "Evaluation normalises by the noise of one batch.",
-            f"{first.place}.momentum = {1 - value if mistaken else 0.1:.3g}  "
-            "# then bnlab.deploy.recalibrate(model, loader)",
+            for_each(observation.model, [first.name, *(norm.name for norm in also)], mended),
             tuple(norm.name for norm in also),
         )
 
 
 def _too_small(observation: Observation) -> Iterator[Finding]:
     still = [norm for norm in observation.norms if observation.purpose == "training" and _stands_still(norm)]
-    if still:
-        first, *also = still
-        eps, value, place = first.layer.eps, first.layer.momentum, first.place
-        swapped = eps >= SWAPPED_EPS and value > 0
+    # What is written into them depends on both numbers if these changed places, else on none of the two.
+    alike: dict[tuple[float, float], list[Norm]] = {}
+    for norm in still:
+        alike.setdefault((norm.layer.momentum, norm.layer.eps), []).append(norm)
+    for (value, eps), (first, *also) in alike.items():
+        place, swapped = first.place, eps >= SWAPPED_EPS and value > 0
+        mended = f"{{0}}.eps, {{0}}.momentum = {value:g}, {eps:g}" if swapped else "{}.momentum = 0.1"
         suspicion = f" And eps is {eps:g}: they may have changed places." if swapped else ""
         yield Finding(
             "BN005",
@@ -56,7 +61,7 @@ def _too_small(observation: Observation) -> Iterator[Finding]:
             f"momentum is {value:g} in {place}: after 1,000 more batches {(1 - value) ** 1000:.0%} of a running "
             f"statistic is still what it is now.{suspicion}",
             "The running statistics never get to those of the data, by which evaluation should normalise.",
-            f"{place}.eps, {place}.momentum = {value:g}, {eps:g}" if swapped else f"{place}.momentum = 0.1",
+            for_each(observation.model, [first.name, *(norm.name for norm in also)], mended),
             tuple(norm.name for norm in also),
         )
 
@@ -118,8 +123,7 @@ def checkpointing(observation: Observation) -> Iterator[Finding]:
     forward, backward = probe.forward[norm.name], probe.backward[norm.name]
     m, made_up_for = _momentum_of(norm), _made_up_for(norm, probe)
     effect = f", so its momentum of {m:.3g} acts as {_momentum_at_work(norm, probe):.3g}" if m else ""
-    meant = 1 - (1 - m) ** (forward / (forward + backward))
-    mended = "its momentum makes up for it" if made_up_for else f"{norm.place}.momentum = {meant:.4g}"
+    mended = "its momentum makes up for it" if made_up_for else _momenta_meant(norms, observation.model, probe)
     yield Finding(
         "BN014",
         "note" if made_up_for else "warning",
@@ -129,6 +133,17 @@ def checkpointing(observation: Observation) -> Iterator[Finding]:
         mended if m else "leave the layer out of the checkpoint",
         tuple(other.name for other in norms if other is not norm),
     )
+
+
+def _momenta_meant(norms: list[Norm], model: nn.Module, probe: Probe) -> str:
+    """Code that gives each layer the momentum by which its runs forward and back move it as one was to."""
+    moving = [norm for norm in norms if _momentum_of(norm) and not _made_up_for(norm, probe)]
+    lines: dict[str, list[str]] = {}
+    for norm in moving:
+        forward, backward = probe.forward[norm.name], probe.backward[norm.name]
+        meant = 1 - (1 - _momentum_of(norm)) ** (forward / (forward + backward))
+        lines.setdefault(f"{{}}.momentum = {meant:.4g}", []).append(norm.name)
+    return "\n".join(for_each(model, names, line) for line, names in lines.items())
 
 
 def _momentum_of(norm: Norm) -> float:
