@@ -72,10 +72,10 @@ for size in (2, 32):
 #
 # `examine(model, loader)` sends for the doctor. It reads up to 64 batches, runs copies of the network on some 160 of
 # their images, measures, and changes nothing; the network need not be trained. A finding names one layer, as
-# `named_modules()` does, and counts the others; where its fix names a layer, the others need the same. The cure that it
-# names here needs a word. **Group norm** splits the channels of *one* example into groups, and normalises each group by
-# its own mean and variance; with one group, as `convert` takes for an MLP, that is **layer norm**. It knows no batch,
-# so it has no running statistics and no second mode.
+# `named_modules()` does, and counts the others; its fix is for all of them. The cure that it names here needs a word.
+# **Group norm** splits the channels of *one* example into groups, and normalises each group by its own mean and
+# variance; with one group, as `convert` takes for an MLP, that is **layer norm**. It knows no batch, so it has no
+# running statistics and no second mode.
 
 # %%
 patient, pairs = partial(mlp, 64, 10, depth=3, width=32, norm=BatchNorm1d), data.train.x[:1076].split(2)
@@ -264,7 +264,7 @@ reveal("frozen-weights-moving-statistics")
 # %% [markdown]
 # Moving statistics are a kind of training, wanted or not: here they fitted the backbone to the new camera. If the old
 # one is gone for good, let them move; if two tasks share a backbone, freeze it. `freeze` outlasts `model.train()`; by
-# hand it is the doctor's line for each of the three norms, after *every* `model.train()`.
+# hand it is the doctor's loop over the three norms, after *every* `model.train()`.
 #
 # ## Accumulation is no large batch
 #

@@ -171,7 +171,7 @@ served = studies.result("served_shift")
 for shift in served.stored:
     kinds = {"stored": served.stored, "batch": served.by_batch, "all": served.adapted, "sorted": served.by_class}
     print(f"{shift:10}", *(f"{kind} {100 * accuracies[shift].mean():3.0f}%" for kind, accuracies in kinds.items()))
-figures.accuracy_by_shift(served, title="Fresh statistics mend much of a shift, no inversion, and fail sorted batches")
+figures.accuracy_by_shift(served, title="Fresh statistics mend much of a shift, not inversion or sorting")
 
 # %% [markdown]
 # Each faint mark is one network, the full one the mean. Contrast and brightness scale and shift the input, and with it
@@ -282,9 +282,7 @@ for kind in ("independent", "forked"):
     ends = 100 * path.exact[kind][[0, -1]].mean()
     averaged, exact = (100 * way[kind][middle].mean() for way in (path.averaged, path.exact))
     print(f"{kind:11}: ends {ends:.0f}%, half-way with averaged statistics {averaged:.0f}%, taken anew {exact:.0f}%")
-figures.accuracy_along_path(
-    path, title="New statistics win back over half of what is lost half-way between two networks"
-)
+figures.accuracy_along_path(path, title="New statistics win back over half of what is lost half-way")
 
 # %% [markdown]
 # Left, two starts: half-way most of the loss was the statistics', and the rest is the weights', since unit 7 of the one
