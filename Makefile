@@ -49,7 +49,7 @@ claims: setup ## Run every claim anew, and fail if a verdict differs [SEED=7]
 studies: setup ## Recompute studies that changed, and the ledger [STUDY=--all]
 	@$(python) -m tools.studies $(STUDY)
 
-bench: setup ## Time batch norm on this machine, and write the README's table [BENCH=FILE]
+bench: setup ## Time batch norm, and write the README's table [BENCH=FILE]
 	@$(python) -m tools.benchmark $(BENCH)
 
 clean: ## Remove .venv and all caches; your copies in my/ stay
