@@ -154,8 +154,22 @@ def test_a_wrong_shape_is_told_with_both_shapes():
 
 def test_a_wrong_number_of_results_is_told():
     verdict = check("batch_norm_backward", lambda grad_y, cache: (grad_y, grad_y[0]))
-    assert verdict.misconception == "wrong-shape"
+    assert verdict.misconception == "wrong-number-of-results"
     assert "2 results where (grad_x, grad_gamma, grad_beta) was expected" in verdict.message
+    verdict = check("examples_behind", lambda n, a, p, s: n * a * p)
+    assert verdict.misconception == "wrong-number-of-results"
+    assert "It returned one int where (behind_a_mean, behind_a_step) was expected" in verdict.message
+    assert "keepdims" not in verdict.message
+
+
+def test_an_attribute_that_is_missing_is_no_matter_of_shapes():
+    def attempt(pretrained):
+        for module in pretrained.modules():
+            module.running_mean.requires_grad_(False)
+
+    message = check("freeze_norms", attempt).message
+    assert "has no attribute 'running_mean'" in message
+    assert "the class of an object" in message
 
 
 def test_a_wrong_number_of_parameters_is_told():

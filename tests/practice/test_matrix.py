@@ -22,7 +22,15 @@ from tests.chapters import anchor_of, read_chapters
 from tests.practice.styles import STYLES
 
 ROOT = Path(__file__).resolve().parents[2]
-BY_ANY_FUNCTION = {"returns-none", "wrong-dtype", "wrong-shape", "mutates-input", "raises", "too-slow"}
+BY_ANY_FUNCTION = {
+    "returns-none",
+    "wrong-dtype",
+    "wrong-shape",
+    "wrong-number-of-results",
+    "mutates-input",
+    "raises",
+    "too-slow",
+}
 
 
 def parameters(task):

@@ -94,11 +94,13 @@ def _named(task: Task, results: Any, case: Case) -> Outcome:
     if len(task.returns) == 1:
         results = (results,)
     elif not isinstance(results, tuple | list):
-        raise Fault(
-            "wrong-shape", f"It returned one {type(results).__name__} where {_listed(task.returns)} was expected."
-        )
+        one = type(results).__name__
+        raise Fault("wrong-number-of-results", f"It returned one {one} where {_listed(task.returns)} was expected.")
     if len(results) != len(task.returns):
-        raise Fault("wrong-shape", f"It returned {len(results)} results where {_listed(task.returns)} was expected.")
+        many = len(results)
+        raise Fault(
+            "wrong-number-of-results", f"It returned {many} results where {_listed(task.returns)} was expected."
+        )
     return {name: _as_array(name, result, case) for name, result in zip(task.returns, results, strict=True)}
 
 

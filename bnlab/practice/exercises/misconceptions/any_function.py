@@ -21,13 +21,20 @@ OF_ANY_FUNCTION = {
         ),
         "",
     ),
+    "wrong-number-of-results": Misconception(
+        "The stub's docstring says what is to be returned, and in which order. Several results are returned together: "
+        "`return first, second`.",
+        "",
+    ),
     "results-swapped": Misconception(
         "Two results have changed places. The stub says in which order they come; not every library has the same: "
         "`torch.var_mean` gives the variance first.",
         "",
     ),
     "raises": Misconception(
-        "Print the shapes on the way to that line. The arguments come in the order of the stub.", ""
+        "Print what that line works with, just before it: the shape of an array, the class of an object. The arguments "
+        "come in the order of the stub.",
+        "",
     ),
     "too-slow": Misconception(
         "A loop that never ends? The arrays are small: a right answer takes milliseconds, with Python loops too.", ""

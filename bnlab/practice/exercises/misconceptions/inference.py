@@ -87,7 +87,7 @@ OF_INFERENCE = {
         "The variances are averaged. What is lost is how far apart the means lie: two sets of equal values, one at 0 "
         "and one at 10, both have variance 0, and together 25. Add the spread of the means to the mean of the "
         "variances.",
-        "chapter 05, and `bnlab.reference.variance.merge`",
+        "chapter 14, “Several machines”, for the formula; `bnlab.reference.variance.merge` is its code",
     ),
     "unweighted-average": Misconception(
         "Sets of different size count alike. A set of ten values weighs ten times as much as a single value.",
