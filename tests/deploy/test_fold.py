@@ -247,7 +247,7 @@ LEFT = {
     ),
     "before_padding": (
         lambda: nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3, padding=1)),
-        "nor can it be folded into 1 after it, which pads its input with zeros: the shift would then act on the padding",
+        "nor can it be folded into 1 after it, which pads its input with zeros: the shift would then act on the",
     ),
 }
 
