@@ -17,6 +17,7 @@ from numba import njit, prange
 COMPILED: dict[str, Any] = {"cache": True, "fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
 ROWS = 256  # rows whose sum is taken in the input's dtype
 PILOT = 64  # values of which the pilot is the mean; a single one might be an outlier
+FAR = 4  # a pilot is, if the square of its distance from the mean is as many variances; then sums are taken again
 BLOCKS = 64  # of rows, at most: a number of their own, so that more threads change no digit
 
 
@@ -28,15 +29,13 @@ def forward(x, residual, adding, weight, bias, eps, relu, y, mean, var):
     block = max(ROWS, (rows + BLOCKS - 1) // BLOCKS)
     blocks = (rows + block - 1) // block
     pilot = np.empty(columns, x.dtype)
-    _pilots(x, mean, pilot)
-    sums = np.zeros((blocks, 2, columns))
-    for number in prange(blocks):
-        _add_moments(x, number * block, min(number * block + block, rows), pilot, sums[number])
-    found = _by_channel(sums, c)
-    for channel in range(c):
-        above = found[0, channel] / count
-        mean[channel] += above
-        var[channel] = max(found[1, channel] / count - above * above, 0.0)  # in this order a NaN stays
+    _pilots(x, c, pilot)
+    for _ in range(2):
+        sums = np.zeros((blocks, 2, columns))
+        for number in prange(blocks):
+            _add_moments(x, number * block, min(number * block + block, rows), pilot, sums[number])
+        if not _statistics(_by_channel(sums, c), count, pilot, mean, var):
+            break
     lines = np.empty((3, columns), x.dtype)
     _lines(mean, var, weight, bias, eps, lines)
     for number in prange(blocks):
@@ -124,16 +123,33 @@ def _add_moments(x, first, last, pilot, sums):
 
 
 @njit(**COMPILED)
-def _pilots(x, mean, pilot):
-    """The mean of a channel's first values, exactly their value if they are all the same; in `mean`, and by column."""
-    c, count = mean.size, min(x.shape[0], PILOT)
+def _pilots(x, c, pilot):
+    """The mean of some of a channel's values, exactly their value if they are all the same; by column."""
+    count, above = min(x.shape[0], PILOT), np.zeros(c)
+    for i in range(count):
+        row = i * x.shape[0] // count  # from all over, since those of one image resemble one another
+        for channel in range(c):
+            above[channel] += x[row, channel] - x[0, channel]
     for channel in range(c):
-        first, above = x[0, channel], 0.0
-        for i in range(count):
-            above += x[i, channel] - first
-        mean[channel] = x.dtype.type(first + above / count)
-    for left in range(0, pilot.size, c):
-        pilot[left : left + c] = mean
+        found = x[0, channel] + above[channel] / count
+        pilot[channel] = found if np.isfinite(found) else 0.0  # as in `planes`
+    for left in range(c, pilot.size, c):
+        pilot[left : left + c] = pilot[:c]
+
+
+@njit(**COMPILED)
+def _statistics(found, count, pilot, mean, var):
+    """Mean and variance; tell whether a pilot was far from the mean, and if so put the mean in its place."""
+    c, far = mean.size, False
+    for channel in range(c):
+        above = found[0, channel] / count
+        mean[channel] = pilot[channel] + above
+        var[channel] = max(found[1, channel] / count - above * above, 0.0)  # in this order a NaN stays
+        if above * above > FAR * var[channel]:
+            pilot[channel], far = mean[channel], True
+    for left in range(c, pilot.size, c):
+        pilot[left : left + c] = pilot[:c]
+    return far
 
 
 @njit(**COMPILED)
@@ -180,12 +196,20 @@ def _add_gradients(grad, x, first, last, lines, relu, sums):
     zero = x.dtype.type(0)
     for start in range(first, last, ROWS):
         total, product = np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
-        for i in range(start, min(start + ROWS, last)):
+        stop = min(start + ROWS, last)
+        for i in range(start, stop - 1, 2):  # two rows at once, as in `_add_moments`
             for j in range(x.shape[1]):
-                above = x[i, j] - lines[0, j]
-                passed = zero if relu and above * lines[1, j] + lines[2, j] <= zero else grad[i, j]  # as in `_apply`
-                total[j] += passed
-                product[j] += passed * above
+                a, b = x[i, j] - lines[0, j], x[i + 1, j] - lines[0, j]
+                one = zero if relu and a * lines[1, j] + lines[2, j] <= zero else grad[i, j]  # rounded as in `_apply`
+                two = zero if relu and b * lines[1, j] + lines[2, j] <= zero else grad[i + 1, j]
+                total[j] += one + two
+                product[j] += one * a + two * b
+        for i in range(stop - (stop - start) % 2, stop):
+            for j in range(x.shape[1]):
+                a = x[i, j] - lines[0, j]
+                one = zero if relu and a * lines[1, j] + lines[2, j] <= zero else grad[i, j]
+                total[j] += one
+                product[j] += one * a
         for j in range(x.shape[1]):
             sums[0, j] += total[j]
             sums[1, j] += product[j]

@@ -3,7 +3,8 @@
 Each takes float32 or float64, in the layout that its shape suggests or in channels_last, and returns what it was given.
 Results are written into `out` where one is given, since a large new array costs more time than the work: the operating
 system has to provide its pages. ReLU, and a residual that is added before it, are fused: they cost no pass of their
-own. The first call for a dtype and a layout compiles for some seconds; the result is kept on disk.
+own. The first call for a dtype and a layout compiles for some seconds, and a terminal is told so. The result is kept on
+disk: beside this file, or in the user's cache where that folder is read-only, or where `NUMBA_CACHE_DIR` says.
 
 The number of threads is numba's: `numba.set_num_threads`. The same input gives the same bits, whatever that number is.
 """
@@ -17,12 +18,14 @@ import numpy as np
 from jaxtyping import Float, Float64
 from numba import get_num_threads
 
-from bnlab.kernels import columns, maps, planes
+from bnlab.kernels import columns, first_call, maps, planes
 
 SMALL = 256  # positions of a map, at most, for which `maps` is faster than `planes`
 MAPS = 2048  # columns of a block of small maps, at most
 VECTORS = 512  # columns to which short vectors are joined, at most
 LAUNCH = threading.Lock()  # where neither OpenMP nor TBB is there, numba's threads abort if two launch at once
+
+first_call.announce(columns, maps, planes)
 
 
 class Gradients(NamedTuple):
@@ -60,7 +63,7 @@ def forward(
         eps: added to the variance, under the root.
         residual: added to the result, before the ReLU.
         relu: whether negative values become 0.
-        out: where to write.
+        out: where to write; it may be `x` or `residual` itself, but must not overlap them otherwise.
 
     Returns:
         The output, and mean and biased variance of each channel in float64.
@@ -139,7 +142,7 @@ def backward(  # noqa: PLR0917 - what forward took and returned, in its order
         relu: the same. The mask is computed again from `x`, unless `y` is given.
         y: the output, where a residual was added before the ReLU: the mask is read from it.
         constant: whether the statistics are constants, as in `inference`.
-        out: where to write the gradient of `x`.
+        out: where to write the gradient of `x`; it may be any of `grad_y`, `x` and `y` itself.
 
     Returns:
         The gradients, of the residual too where `y` is given.
@@ -234,6 +237,8 @@ def _alike(x: np.ndarray, **named: Any) -> np.ndarray:
     if (array.shape, array.dtype) != (x.shape, x.dtype) or _order(array) != _order(x):
         like, got = (f"shape {one.shape}, {one.dtype}, strides {one.strides}" for one in (x, array))
         raise ValueError(f"expected {name} like x, of {like}, got {got}")
+    if name == "out" and not array.flags.writeable:
+        raise ValueError("expected out to be writeable, got a read-only array")
     return array
 
 
@@ -241,4 +246,5 @@ def _per_channel(x: np.ndarray, **named: Any) -> list[np.ndarray]:
     for name, array in named.items():
         if np.shape(array) != (x.shape[1],):
             raise ValueError(f"expected {name} of shape ({x.shape[1]},), one value per channel, got {np.shape(array)}")
-    return [np.asarray(array, dtype=np.float64) for array in named.values()]
+    # Copies, since numba would compile anew for a strided vector and for a read-only one.
+    return [np.array(array, dtype=np.float64) for array in named.values()]

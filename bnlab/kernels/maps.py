@@ -13,6 +13,7 @@ from numba import njit, prange
 # Sums in any order, so that they vectorise, while NaN and infinity stay what they are; 1 / 0 is infinity, as in NumPy.
 COMPILED: dict[str, Any] = {"cache": True, "fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
 PILOT = 64  # values of which the pilot is the mean, at least; a single one might be an outlier
+FAR = 4  # a pilot is, if the square of its distance from the mean is as many variances; then sums are taken again
 IMAGES = 256  # whose sum is taken in the input's dtype
 
 
@@ -24,16 +25,20 @@ def forward(x, residual, adding, weight, bias, eps, relu, y, mean, var):
     for b in prange(blocks):
         channels, count = range(b * columns // length, (b + 1) * columns // length), n * length
         pilot, lines = np.empty(columns, x.dtype), np.empty((3, columns), x.dtype)
-        for k, channel in enumerate(channels):
-            mean[channel] = _pilot(x, b, k * length, (k + 1) * length)
-            pilot[k * length : (k + 1) * length] = mean[channel]
-        sums = np.zeros((2, columns))
-        _add_moments(x, b, pilot, sums)
-        for k, channel in enumerate(channels):
-            above = sums[0, k * length : (k + 1) * length].sum() / count
-            square = sums[1, k * length : (k + 1) * length].sum() / count
-            mean[channel] += above
-            var[channel] = max(square - above * above, 0.0)  # in this order a NaN stays
+        for k in range(len(channels)):
+            pilot[k * length : (k + 1) * length] = _pilot(x, b, k * length, (k + 1) * length)
+        for _ in range(2):
+            sums, far = np.zeros((2, columns)), False
+            _add_moments(x, b, pilot, sums)
+            for k, channel in enumerate(channels):
+                above = sums[0, k * length : (k + 1) * length].sum() / count
+                square = sums[1, k * length : (k + 1) * length].sum() / count
+                mean[channel] = pilot[k * length] + above
+                var[channel] = max(square - above * above, 0.0)  # in this order a NaN stays
+                if above * above > FAR * var[channel]:
+                    pilot[k * length : (k + 1) * length], far = mean[channel], True
+            if not far:
+                break
         _lines(mean, var, weight, bias, eps, channels, length, lines)
         for i in range(n):
             if not adding:
@@ -94,13 +99,14 @@ def backward(
 
 @njit(**COMPILED)
 def _pilot(x, b, left, right):
-    """The mean of the first values of some columns, exactly their value if they are all the same."""
+    """The mean of the first values of some columns, exactly their value if they are all the same; see `planes`."""
     first, above, count = x[0, b, left], 0.0, 0
     for i in range(min(x.shape[0], (PILOT + right - left - 1) // (right - left))):
         for j in range(left, right):
             above += x[i, b, j] - first
             count += 1
-    return x.dtype.type(first + above / count)
+    found = first + above / count
+    return x.dtype.type(found if np.isfinite(found) else 0.0)
 
 
 @njit(**COMPILED)
@@ -156,12 +162,22 @@ def _add_gradients(grad, x, b, lines, relu, sums):
     zero = x.dtype.type(0)
     for start in range(0, x.shape[0], IMAGES):
         total, product = np.zeros(x.shape[2], x.dtype), np.zeros(x.shape[2], x.dtype)
-        for i in range(start, min(start + IMAGES, x.shape[0])):
+        stop = min(start + IMAGES, x.shape[0])
+        for i in range(start, stop - 1, 2):  # two images at once, as in `_add_moments`
             for j in range(x.shape[2]):
-                above = x[i, b, j] - lines[0, j]
-                passed = zero if relu and above * lines[1, j] + lines[2, j] <= zero else grad[i, b, j]  # as in `_apply`
-                total[j] += passed
-                product[j] += passed * above
+                a, c = x[i, b, j] - lines[0, j], x[i + 1, b, j] - lines[0, j]
+                one = (
+                    zero if relu and a * lines[1, j] + lines[2, j] <= zero else grad[i, b, j]
+                )  # rounded as in `_apply`
+                two = zero if relu and c * lines[1, j] + lines[2, j] <= zero else grad[i + 1, b, j]
+                total[j] += one + two
+                product[j] += one * a + two * c
+        for i in range(stop - (stop - start) % 2, stop):
+            for j in range(x.shape[2]):
+                a = x[i, b, j] - lines[0, j]
+                one = zero if relu and a * lines[1, j] + lines[2, j] <= zero else grad[i, b, j]
+                total[j] += one
+                product[j] += one * a
         for j in range(x.shape[2]):
             sums[0, j] += total[j]
             sums[1, j] += product[j]

@@ -5,8 +5,9 @@ is made of them. The slab is small, so that the second sweep finds it in the cac
 several channels where the runs of one are short, since the processor fetches ahead only along a run.
 
 Sums are taken of what lies above a pilot mean, so that a large mean costs no digits: in the input's dtype over a run,
-where they are fast, then in float64. numba compiles a function for the dtypes it meets and keeps the result on disk; it
-does not notice a change in another file, so all that a kernel calls stands in its own.
+where they are fast, then in float64. If the pilot proves far from the mean, they are taken once more, above the mean.
+numba compiles a function for the dtypes it meets and keeps the result on disk; it does not notice a change in another
+file, so all that a kernel calls stands in its own.
 """
 
 from typing import Any
@@ -18,6 +19,7 @@ from numba import njit, prange
 COMPILED: dict[str, Any] = {"cache": True, "fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
 RUN = 4096  # values whose sum is taken in the input's dtype
 PILOT = 64  # values of which the pilot is the mean; a single one might be an outlier
+FAR = 4  # a pilot is, if the square of its distance from the mean is as many variances; then sums are taken again
 SLAB = 1 << 18  # values: 1 MB of float32, a usual second-level cache
 NEIGHBOURS = 16  # channels in a slab, at most
 
@@ -51,9 +53,14 @@ def forward(x, residual, adding, weight, bias, eps, relu, slab, y, mean, var):
                 total[j - first] += one
                 var[j] += two
         for j in range(first, last):
-            above = total[j - first] / (n * length)
-            mean[j] += above
-            var[j] = max(var[j] / (n * length) - above * above, 0.0)  # in this order a NaN stays
+            if _statistics(j, total[j - first], n * length, mean, var):
+                again = 0.0
+                mean[j], var[j] = x.dtype.type(mean[j]), 0.0
+                for i in range(n):
+                    one, two = _moments(x, i, j, x.dtype.type(mean[j]))
+                    again += one
+                    var[j] += two
+                _statistics(j, again, n * length, mean, var)
             _line(mean[j], var[j], weight[j], bias[j], eps, lines[j - first])
         for i in range(n):  # the second: the output
             for j in range(first, last):
@@ -138,11 +145,12 @@ def backward(
 
 @njit(**COMPILED)
 def _pilot(run):
-    """The mean of the first values, exactly their value if they are all the same."""
+    """The mean of the first values, exactly their value if they are all the same; 0 if that is no number."""
     first, count, above = run[0], min(run.size, PILOT), 0.0
     for i in range(count):
         above += run[i] - first
-    return run.dtype.type(first + above / count)
+    found = first + above / count
+    return run.dtype.type(found if np.isfinite(found) else 0.0)  # so that the mean of an infinity is infinite
 
 
 @njit(**COMPILED)
@@ -158,6 +166,15 @@ def _moments(x, i, j, pilot):
         total += part_total
         squares += part_squares
     return total, squares
+
+
+@njit(**COMPILED)
+def _statistics(j, total, count, mean, var):
+    """Make the pilot the mean, and the sum of squares the variance; tell whether the pilot was far from the mean."""
+    above = total / count
+    mean[j] += above
+    var[j] = max(var[j] / count - above * above, 0.0)  # in this order a NaN stays
+    return above * above > FAR * var[j]
 
 
 @njit(**COMPILED)

@@ -2,7 +2,9 @@
 
 It takes float32 and float64, contiguous or channels_last; of any other layout a copy is taken first. It computes with
 as many threads as torch does. ReLU, and a residual that is added before it, are fused. Only first derivatives are
-there: to differentiate a gradient raises RuntimeError, and so do the transforms of `torch.func`.
+there: to differentiate a gradient raises RuntimeError, and so do the transforms of `torch.func`. `torch.compile` leaves
+a gap in its graph where this stands. Where numba's threads are those of OpenMP, a process that is forked after their
+first use cannot use them: start it by "spawn".
 """
 
 from typing import Any, TypeAlias
@@ -99,9 +101,9 @@ class NormaliseByBatch(torch.autograd.Function):
         ctx.statistics, ctx.eps, ctx.relu, ctx.constant = (mean, var), eps, relu, False
         ctx.residual = residual is not None
         ctx.save_for_backward(x, weight, bias, y if relu and ctx.residual else None)
-        rounded = torch.from_numpy(mean).to(x.dtype), torch.from_numpy(var).to(x.dtype)
+        rounded = [torch.from_numpy(one).to(x.dtype, copy=True) for one in (mean, var)]  # the caller's own
         ctx.mark_non_differentiable(*rounded)
-        return y, *rounded
+        return y, rounded[0], rounded[1]
 
     @staticmethod
     @once_differentiable
@@ -191,7 +193,8 @@ def _like(x: Tensor, tensor: Tensor) -> Tensor:
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
     one, zero = np.ones(x.shape[1]), np.zeros(x.shape[1])
-    return one if weight is None else weight.numpy(), zero if bias is None else bias.numpy()
+    # in float64, since NumPy has no bfloat16
+    return one if weight is None else weight.double().numpy(), zero if bias is None else bias.double().numpy()
 
 
 def _use_the_threads_of_torch() -> None:

@@ -153,6 +153,37 @@ def test_one_value_far_off_at_the_start_spoils_no_pilot(layout):
     assert_allclose(var, x.astype(np.float64).var((0, *range(2, x.ndim))), rtol=3e-6)
 
 
+FAR = {  # shape, and where the kernels find the values of which they take the pilot
+    "columns": ((200_000, 2), (np.arange(64) * 3125 // 64, slice(2))),
+    "maps": ((20_000, 4, 2, 7), slice(5)),
+    "planes": ((4, 2, 400, 300), (0, slice(2), slice(64))),
+}
+
+
+@pytest.mark.parametrize(("shape", "looked_at"), FAR.values(), ids=FAR)
+def test_a_pilot_far_from_the_mean_spoils_no_variance(shape, looked_at):
+    """It is 0, and all else near 1e5: if sums were taken only once, 1e-4 of the variance would be lost.
+
+    What is left is the rounding of a sum in float32 that holds 64 large squares: at most 128 additions of 2**-24 each.
+    """
+    x = numbers(shape, False, np.float32, mean=1e5)
+    cpu._layout(x)(x)[looked_at] = 0
+    _, mean, var = cpu.forward(x, np.ones(shape[1]), np.zeros(shape[1]))
+    wide, axes = x.astype(np.float64), (0, *range(2, x.ndim))
+    assert_allclose(var, wide.var(axes), rtol=128 * 2**-24)
+    assert_allclose(mean, wide.mean(axes), rtol=1e-9)
+
+
+def test_an_infinity_gives_the_mean_that_it_has_in_torch(layout, dtype):
+    x, _, _, weight, bias = given(layout, dtype)
+    x[(0, 0, *(0,) * (x.ndim - 2))] = np.inf
+    y, mean, var = cpu.forward(x, weight, bias)
+    assert mean[0] == np.inf
+    assert np.isnan(var[0])
+    assert np.isnan(y[:, 0]).all()
+    assert np.isfinite(y[:, 1:]).all()
+
+
 @pytest.mark.parametrize("value", [0.1, -12345.678, 3e30])
 def test_a_constant_channel_gives_exactly_its_shift(layout, dtype, value):
     shape, last, _ = layout
@@ -215,7 +246,36 @@ def test_results_are_written_where_asked_and_nowhere_else(layout, dtype):
         assert_array_equal(array, kept)
 
 
+def test_out_may_be_any_of_the_inputs_itself(layout):
+    x, grad_y, residual, weight, bias = given(layout, np.float32)
+    y, mean, var = cpu.forward(x, weight, bias, residual=residual, relu=True)
+    for number in range(2):
+        inputs = [array.copy(order="K") for array in (x, residual)]
+        cpu.forward(inputs[0], weight, bias, residual=inputs[1], relu=True, out=inputs[number])
+        assert_array_equal(inputs[number], y)
+        cpu.inference(x, mean, var, weight, bias, residual=inputs[number], out=inputs[number])
+        assert_array_equal(inputs[number], cpu.inference(x, mean, var, weight, bias, residual=y))
+    for adding in (False, True):
+        found = cpu.backward(grad_y, x, mean, var, weight, bias, relu=True, y=y if adding else None)
+        for number in range(2 + adding):
+            inputs = [array.copy(order="K") for array in (grad_y, x, y)]
+            output, out = inputs[2] if adding else None, inputs[number]
+            again = cpu.backward(*inputs[:2], mean, var, weight, bias, relu=True, y=output, out=out)
+            assert again.x is out
+            for one, other in zip(again, found, strict=True):
+                assert_array_equal(one, other)
+
+
+def test_a_strided_or_read_only_vector_is_no_reason_to_compile_again():
+    cpu.forward(X, np.ones(3), np.zeros(3))
+    before = list(maps.forward.signatures)
+    cpu.forward(X, np.ones(6)[::2], np.broadcast_to(0.0, 3))
+    assert maps.forward.signatures == before
+
+
 X = np.zeros((4, 3, 5), np.float32)
+READ_ONLY = X.copy()
+READ_ONLY.flags.writeable = False
 BAD = {
     "half": ({"x": X.astype(np.float16)}, "expected x as a NumPy array of float32 or float64, got float16"),
     "list": ({"x": [1.0]}, "expected x as a NumPy array of float32 or float64, got list"),
@@ -229,6 +289,7 @@ BAD = {
     "residual": ({"residual": X[:2]}, r"expected residual like x, of shape \(4, 3, 5\), float32"),
     "out_dtype": ({"out": X.astype(np.float64)}, "expected out like x, .*, got shape .*, float64"),
     "out_tensor": ({"out": "here"}, "expected out as a NumPy array, got str"),
+    "out_read_only": ({"out": READ_ONLY}, "expected out to be writeable, got a read-only array"),
     "out_layout": ({"out": np.asfortranarray(X)}, "expected out like x, .* strides"),
 }
 

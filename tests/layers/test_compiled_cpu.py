@@ -1,5 +1,9 @@
 """The backend "numba" (what it computes is asked of it in tests/kernels and test_external_suites)."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+
 import numba
 import pytest
 import torch
@@ -103,6 +107,63 @@ def test_parameters_get_gradients_of_their_own_dtype():
     other(x).square().sum().backward()
     assert layer.weight.grad.dtype == torch.float32
     assert_close(layer.weight.grad, other.weight.grad)
+
+
+def test_parameters_and_buffers_in_half_precision_are_taken():
+    layer = layers.BatchNorm1d(3, dtype=torch.bfloat16, backend="numba")
+    other = layers.BatchNorm1d(3, dtype=torch.bfloat16)
+    x, results = draw(6, 3, dtype=torch.float32), []
+    for module in (layer, other):
+        y = module(x), module.eval()(x)
+        results.append([*y, *torch.autograd.grad(sum(y).square().sum(), [*module.parameters()]), *module.buffers()])
+    assert_close(*results)
+
+
+def test_the_statistics_that_are_returned_may_be_changed():
+    x, grad_y = draw(6, 3).requires_grad_(), draw(6, 3, seed=1)
+    y, mean, var = compiled_cpu.normalise_by_batch(x, None, None, 1e-5)
+    (expected,) = torch.autograd.grad(y, x, grad_y, retain_graph=True)
+    mean.fill_(7), var.fill_(7)
+    assert_close(torch.autograd.grad(y, x, grad_y), (expected,), rtol=0, atol=0)
+
+
+def test_a_parameter_that_does_not_learn_gets_no_gradient():
+    layer = layers.BatchNormReLU(3, backend="numba")
+    layer.weight.requires_grad_(False)
+    layer(draw(6, 3).float(), draw(6, 3, seed=1).float()).sum().backward()
+    assert layer.weight.grad is None
+    assert layer.bias.grad is not None
+
+
+def test_two_threads_at_once_get_what_one_gets():
+    layer, x = layers.BatchNorm1d(3, backend="numba", track_running_stats=False), draw(64, 3, 300)
+    expected = layer(x)
+    with ThreadPoolExecutor(4) as pool:
+        for y in pool.map(layer, [x] * 100):
+            assert_close(y, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["numba", "auto"])
+def test_a_compiled_model_has_a_gap_where_it_stands_and_computes_the_same(name):
+    model = nn.Sequential(nn.Linear(4, 3), layers.BatchNorm1d(3, backend=name), nn.Linear(3, 2))
+    compiled, x = torch.compile(deepcopy(model), backend="eager"), draw(6, 4).float()
+    results = []
+    with warnings.catch_warnings(action="ignore"):  # of torch.compile at its own doings
+        for module in (model, compiled):
+            y = module(x)
+            results.append([y, *torch.autograd.grad(y.square().sum(), [*module.parameters()]), *module.buffers()])
+    assert_close(*results)
+
+
+@pytest.mark.parametrize("name", ["numba", "auto"])
+def test_under_autocast_only_auto_takes_half_precision(name):
+    model = nn.Sequential(nn.Linear(4, 3), layers.BatchNorm1d(3, backend=name))
+    with torch.autocast("cpu", torch.bfloat16):
+        if name == "auto":
+            assert model(draw(6, 4).float()).dtype == torch.bfloat16
+        else:
+            with pytest.raises(ValueError, match=r"got torch\.bfloat16 on cpu"):
+                model(draw(6, 4).float())
 
 
 def test_it_computes_with_the_threads_of_torch(monkeypatch):
