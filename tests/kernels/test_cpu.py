@@ -120,6 +120,17 @@ def test_the_mask_computed_again_is_that_of_the_output(layout):
         assert_array_equal(found.bias, (y > 0).sum((0, *range(2, x.ndim))))
 
 
+@pytest.mark.parametrize("adding", [False, True], ids=["alone", "residual"])
+def test_a_relu_at_exactly_zero_passes_no_gradient(layout, adding):
+    """As in torch. A constant channel with a shift of 0 is there."""
+    shape, last, _ = layout
+    x, one, zero = numbers(shape, last, np.float32) * 0 + 3, np.ones(shape[1]), np.zeros(shape[1])
+    y, mean, var = cpu.forward(x, one, zero, residual=x * 0 if adding else None, relu=True)
+    found = cpu.backward(x, x, mean, var, one, zero, relu=True, y=y if adding else None)
+    assert_array_equal(found.bias, 0)
+    assert_array_equal(found.x, 0)
+
+
 # ---- numbers that fast code loses ----
 
 
@@ -134,6 +145,20 @@ def test_a_large_mean_costs_the_variance_no_digits(layout, offset):
     assert_allclose(var, wide.var(axes), rtol=1e-6)
     assert_allclose(mean, wide.mean(axes), rtol=1e-12)
     close(y, reference.batch_norm_forward(x, np.ones(shape[1]), np.zeros(shape[1]))[0], x.dtype)
+
+
+def test_a_large_mean_costs_the_gradients_no_digits(layout):
+    """The mean is not a number of float32 there, so what is centred by its rounding is corrected by the rest."""
+    shape, last, _ = layout
+    if np.prod(shape) // shape[1] < 100:
+        shape = (100 * shape[0], *shape[1:])
+    x, grad_y = numbers(shape, last, np.float32, mean=1e5), numbers(shape, last, np.float32, seed=1, mean=1)
+    weight, bias = np.linspace(0.5, 2, shape[1]), np.zeros(shape[1])
+    _, mean, var = cpu.forward(x, weight, bias)
+    found = cpu.backward(grad_y, x, mean, var, weight, bias)
+    _, cache = reference.batch_norm_forward(x, weight, bias)
+    for one, other in zip(found, reference.batch_norm_backward(grad_y.astype(np.float64), cache), strict=False):
+        close(one, other, x.dtype)
 
 
 @pytest.mark.parametrize("shape", [(8_000_000, 1), (31, 1, 258_065)], ids=["rows", "planes"])
