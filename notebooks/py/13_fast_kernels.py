@@ -462,8 +462,8 @@ takeaway(
 # These are limits from below: a good copy reaches eight or nine tenths of a data sheet's figure, and each launch of a
 # kernel takes some microseconds, which on small maps is more than the work. That is one more reason for one resident
 # kernel in place of three. If you have a GPU, `bnlab bench kernels --device cuda` measures beside your prediction.
-# cuDNN has two such ways; as published, on 32 images of 64 x 56 x 56 its *persistent* one was 1.31 to 1.35 times as fast
-# forward and 1.69 to 1.72 times backward, where the bytes predict 1.5 and 1.67.
+# cuDNN has two such ways; as published, on 32 images of 64 x 56 x 56 its *persistent* one was 1.31 to 1.35 times as
+# fast forward and 1.69 to 1.72 times backward, where the bytes predict 1.5 and 1.67.
 
 # %% [markdown]
 # ## Exercises
