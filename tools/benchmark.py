@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     file = parser.parse_args(arguments).file
     report = run.comparing() if file is None else Report.from_json(file.read_text(encoding="utf-8"))
     MEASURED.write_text(report.to_json(), encoding="utf-8")
+    report = Report.from_json(MEASURED.read_text(encoding="utf-8"))  # which keeps fewer digits: what is shown is kept
     readme = README.read_text(encoding="utf-8")
     README.write_text(with_block(readme, report._repr_markdown_(), name="benchmark"), encoding="utf-8")
     Console(markup=False, highlight=False).print(report)
