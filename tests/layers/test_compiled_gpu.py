@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from bnlab.layers import BatchNorm2d
 from bnlab.layers.functional import batch_norm
 from tests.kernels.gpu.machine import DEVICE
+from tests.layers.external import ONNX, TORCH, compare_with_onnx, compare_with_torch
 from tests.tolerances import RTOL
 
 each_mode = pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
@@ -117,3 +118,14 @@ def test_where_it_cannot_work_it_says_so_in_one_line(before, message):
     code = f"{before}\nimport torch, bnlab.layers as l\nl.BatchNorm1d(3, backend='triton')(torch.rand(2, 3))"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.stderr.splitlines()[-1].startswith(f"ValueError: {message}")
+
+
+@each_mode
+@pytest.mark.parametrize("case", TORCH)
+def test_a_module_does_with_the_inputs_of_torch_what_that_of_torch_does(case, training):
+    compare_with_torch(TORCH[case], training=training, backend="triton", dtype=torch.float32, device=DEVICE)
+
+
+@pytest.mark.parametrize("case", ONNX)
+def test_the_operator_gives_what_onnx_expects(case):
+    compare_with_onnx(ONNX[case], backend="triton", device=DEVICE)
