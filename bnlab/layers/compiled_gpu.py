@@ -1,7 +1,8 @@
 """Batch normalisation by the kernels of `bnlab.kernels.gpu`: the backend "triton".
 
-For float32, float16 and bfloat16 on a CUDA device, contiguous or channels_last; other strides are copied first. The
-input is kept for the backward pass, and nothing else as large. First derivatives only: a second one raises. Triton is
+For float32, float16 and bfloat16 on a CUDA device, contiguous or channels_last; other strides are copied first. ReLU,
+and a residual that is added before it, are fused. The input is kept for the backward pass, and with a residual and a
+ReLU the output. First derivatives only: a second one raises. Triton is
 imported by the first call, so that this module can be imported where there is none.
 """
 
@@ -14,20 +15,23 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
+FUSES = True  # a residual and a ReLU
 
 
-def normalise_by_batch(
+def normalise_by_batch(  # noqa: PLR0917 - the formula's operands, in its order
     x: Float[Tensor, "n c *spatial"],
     weight: Float[Tensor, " c"] | None,
     bias: Float[Tensor, " c"] | None,
     eps: float,
+    residual: Float[Tensor, "n c *spatial"] | None = None,
+    relu: bool = False,  # noqa: FBT001, FBT002 - the operands of a fused layer follow those of the others
 ) -> tuple[Float[Tensor, "n c *spatial"], Float[Tensor, " c"], Float[Tensor, " c"]]:
-    """What `elementary.normalise_by_batch` returns; the mean and the variance carry no gradient.
+    """What `elementary.normalise_by_batch` returns, plus `residual`, behind a ReLU; the statistics carry no gradient.
 
     Raises:
         ValueError: `x` is not on a CUDA device or has a dtype that the kernels have not; or Triton is missing.
     """
-    y, mean, var = NormaliseByBatch.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
+    y, mean, var = NormaliseByBatch.apply(x, weight, bias, eps, residual, relu)  # type: ignore[no-untyped-call]
     return y, mean, var
 
 
@@ -38,14 +42,17 @@ def normalise_by(  # noqa: PLR0917 - the formula's operands, in its order
     weight: Float[Tensor, " c"] | None,
     bias: Float[Tensor, " c"] | None,
     eps: float,
+    residual: Float[Tensor, "n c *spatial"] | None = None,
+    relu: bool = False,  # noqa: FBT001, FBT002 - as above
 ) -> Float[Tensor, "n c *spatial"]:
-    """What `elementary.normalise_by` returns; the mean and the variance are constants.
+    """What `elementary.normalise_by` returns, plus `residual`, behind a ReLU; the statistics are constants.
 
     Raises:
         ValueError: `x` is not on a CUDA device or has a dtype that the kernels have not; or Triton is missing.
     """
     # Copies, since running statistics may move before the backward pass that needs these.
-    y: Tensor = NormaliseBy.apply(x, mean.clone(), var.clone(), weight, bias, eps)  # type: ignore[no-untyped-call]
+    statistics = mean.clone(), var.clone()
+    y: Tensor = NormaliseBy.apply(x, *statistics, weight, bias, eps, residual, relu)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -53,13 +60,19 @@ class NormaliseByBatch(torch.autograd.Function):
     """Training: `launch.forward` and `launch.backward`."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    def forward(  # noqa: PLR0917 - the formula's operands, in its order
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+        residual: Tensor | None,
+        relu: bool,  # noqa: FBT001 - autograd passes by position
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Output, mean and biased variance of the batch, both in float32."""
-        y, mean, var = _launch().forward(x, weight, bias, eps=eps)
-        ctx.eps = eps
-        ctx.save_for_backward(x, mean, var, weight)  # no gradient depends on the bias
+        y, mean, var = _launch().forward(x, weight, bias, eps=eps, residual=residual, relu=relu)
+        ctx.eps, ctx.relu, ctx.constant, ctx.adding = eps, relu, False, residual is not None
+        ctx.save_for_backward(x, mean, var, weight, bias, y if relu and ctx.adding else None)
         rounded = mean.float()
         ctx.mark_non_differentiable(rounded, var)
         return y, rounded, var
@@ -67,11 +80,9 @@ class NormaliseByBatch(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor, *_statistics: Any) -> Gradients:
-        """Gradients of x, weight and bias."""
-        x, mean, var, weight = ctx.saved_tensors
-        _, of_weight, of_bias, _ = ctx.needs_input_grad
-        grad_x, grad_weight, grad_bias = _launch().backward(grad_y, x, mean, var, weight, None, eps=ctx.eps)
-        return grad_x, grad_weight if of_weight else None, grad_bias if of_bias else None, None
+        """Gradients of x, weight, bias and residual."""
+        grad_x, grad_weight, grad_bias, grad_residual = _gradients(ctx, grad_y)
+        return grad_x, grad_weight, grad_bias, None, grad_residual, None
 
 
 class NormaliseBy(torch.autograd.Function):
@@ -79,24 +90,37 @@ class NormaliseBy(torch.autograd.Function):
 
     @staticmethod
     def forward(  # noqa: PLR0917 - the formula's operands, in its order
-        ctx: Any, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+        ctx: Any,
+        x: Tensor,
+        mean: Tensor,
+        var: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+        residual: Tensor | None,
+        relu: bool,  # noqa: FBT001 - autograd passes by position
     ) -> Tensor:
         """Output."""
-        ctx.eps = eps
-        ctx.save_for_backward(x, mean, var, weight)
-        y: Tensor = _launch().inference(x, mean, var, weight, bias, eps=eps)
+        y: Tensor = _launch().inference(x, mean, var, weight, bias, eps=eps, residual=residual, relu=relu)
+        ctx.eps, ctx.relu, ctx.constant, ctx.adding = eps, relu, True, residual is not None
+        ctx.save_for_backward(x, mean, var, weight, bias, y if relu and ctx.adding else None)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor) -> Gradients:
-        """Gradients of x, weight and bias; none of mean and var."""
-        x, mean, var, weight = ctx.saved_tensors
-        _, _, _, of_weight, of_bias, _ = ctx.needs_input_grad
-        grad_x, grad_weight, grad_bias = _launch().backward(
-            grad_y, x, mean, var, weight, None, eps=ctx.eps, constant=True
-        )
-        return grad_x, None, None, grad_weight if of_weight else None, grad_bias if of_bias else None, None
+        """Gradients of x, weight, bias and residual; none of mean and var."""
+        grad_x, grad_weight, grad_bias, grad_residual = _gradients(ctx, grad_y)
+        return grad_x, None, None, grad_weight, grad_bias, None, grad_residual, None
+
+
+def _gradients(ctx: Any, grad_y: Tensor) -> Gradients:
+    x, mean, var, weight, bias, y = ctx.saved_tensors
+    grad_x, grad_weight, grad_bias, *masked = _launch().backward(
+        grad_y, x, mean, var, weight, bias, eps=ctx.eps, relu=ctx.relu, y=y, constant=ctx.constant
+    )
+    grad_residual = masked[0] if masked else grad_y if ctx.adding else None
+    return grad_x, None if weight is None else grad_weight, None if bias is None else grad_bias, grad_residual
 
 
 def _launch() -> ModuleType:

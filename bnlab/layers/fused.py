@@ -13,9 +13,9 @@ from bnlab.layers.functional import backend_named, check_input, check_per_channe
 class BatchNormReLU(BatchNorm):
     """`relu(batch_norm(x) + residual)`, for (n, c, *spatial) of any rank; arguments as for `BatchNorm`.
 
-    The backend "numba" computes it in the passes over memory that batch norm alone needs; the others compute one
-    operation after the other. For the backward pass the input is kept, and with a residual the output, which the next
-    layer keeps anyway. Checkpoints are those of `BatchNorm`.
+    The backends "numba" and "triton" compute it in the passes over memory that batch norm alone needs; the others
+    compute one operation after the other. For the backward pass the input is kept, and with a residual the output,
+    which the next layer keeps anyway. Checkpoints are those of `BatchNorm`.
 
     Example:
         >>> layer = BatchNormReLU(2)

@@ -5,10 +5,11 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd import grad
 from torch.testing import assert_close
 
-from bnlab.layers import BatchNorm2d
+from bnlab.layers import BatchNorm2d, BatchNormReLU
 from bnlab.layers.functional import batch_norm
 from tests.kernels.gpu.machine import DEVICE
 from tests.layers.external import ONNX, TORCH, compare_with_onnx, compare_with_torch
@@ -94,7 +95,8 @@ def test_a_layer_trains_with_it():
 def test_the_input_is_all_that_is_kept_of_its_size():
     x, *others = leaves()
     y = run(x, *others, training=True, backend="triton")
-    assert [saved.shape for saved in y.grad_fn.saved_tensors] == [x.shape, (3,), (3,), (3,)]
+    kept = [saved.shape for saved in y.grad_fn.saved_tensors if saved is not None]
+    assert kept == [x.shape, (3,), (3,), (3,), (3,)]  # mean, variance, scale and shift
     assert y.grad_fn.saved_tensors[0] is x
 
 
@@ -129,3 +131,21 @@ def test_a_module_does_with_the_inputs_of_torch_what_that_of_torch_does(case, tr
 @pytest.mark.parametrize("case", ONNX)
 def test_the_operator_gives_what_onnx_expects(case):
     compare_with_onnx(ONNX[case], backend="triton", device=DEVICE)
+
+
+@each_mode
+@pytest.mark.parametrize("adding", [False, True], ids=["alone", "residual"])
+def test_a_residual_and_a_relu_are_fused_with_the_gradients_of_torch(training, adding):
+    ours, theirs = BatchNormReLU(3, device=DEVICE, backend="triton"), nn.BatchNorm2d(3, device=DEVICE).double()
+    theirs.train(training), ours.train(training)
+    x, residual = (torch.randn(4, 3, 5, 3, device=DEVICE).requires_grad_() for _ in range(2))
+    y = ours(x, residual if adding else None)
+    wide = [tensor.detach().double().requires_grad_() for tensor in (x, residual)]
+    expected = theirs(wide[0]) + (wide[1] if adding else 0)
+    upstream = torch.randn(y.shape, device=DEVICE)
+    found = grad(y, [x, *([residual] if adding else []), *ours.parameters()], upstream)
+    inputs = [*wide[: 1 + adding], *theirs.parameters()]
+    close = {"rtol": RTOL[torch.float32], "atol": RTOL[torch.float32], "check_dtype": False}
+    assert_close(y, expected.relu(), **close)
+    assert_close(found, grad(expected.relu(), inputs, upstream.double()), **close)
+    assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), **close)
