@@ -65,8 +65,9 @@ predict("batch-norm-beside-a-copy")
 # %% [markdown]
 # We call reading or writing one value of main memory an *access*. A copy has two for each element. Batch norm needs the
 # mean and the variance of a whole channel before it can write its first result: one *sweep* over the input for the
-# sums, a second for the output. If a channel stays in the cache (or on a GPU in registers) from the first sweep to the
-# second, it is *resident*, and its second reading is free.
+# sums, a second for the output. If a channel stays in the cache from the first sweep to the second (on a GPU in
+# *registers*, the numbers that a processor holds in itself), it is *resident*, and its second reading is free;
+# otherwise it is *streamed*, twice. The last column has norm, addition and ReLU as an operation each.
 
 # %%
 for case in ("forward", "forward, ReLU", "forward, add, ReLU", "backward", "backward, add, ReLU"):
@@ -84,9 +85,10 @@ takeaway(
 # below; nobody promises that code reaches it.
 #
 # *Fused* means: in the same sweep. A ReLU behind the norm meets the value in a register, where it costs nothing; as an
-# operation of its own it reads and writes the whole tensor. Backward, it needs no mask: where the output was positive
-# is computed again from $x$, which is read anyway. Only if a residual was added before it does $x$ no longer tell; then
-# we read the output, and write the residual's gradient, since nobody has it yet.
+# operation of its own it reads and writes the whole tensor. Backward, its mask, which outputs were positive, need not
+# be stored: it is computed again from $x$, which is read anyway. Only if a *residual* (chapter 08) was added before it
+# does $x$ no longer tell; then we read the output, and write the residual's gradient, since nobody has it yet. That
+# makes 7 streamed.
 #
 # ## Four ways to write it
 #
@@ -116,9 +118,9 @@ print(right.round(3))
 assert np.allclose([number_by_number([1, 3, 8], 1, 0), array_by_array(tiny, one, zero).ravel()], right)
 
 # %% [markdown]
-# Count the accesses of the second, if every array is larger than the cache. The mean reads $x$; each subtraction,
-# square, division, product and sum reads one array and writes another: 14 in all, where 3 would do. Most of them carry
-# intermediate results out and back.
+# Count the accesses of the second, if every array is larger than the cache. Two means read an array each; two
+# subtractions, a square, a division, a product and a sum read one and write another: $2+6\cdot 2=14$ in all, where 3
+# would do. Most of them carry intermediate results out and back.
 #
 # The third way is *fused*, as far as NumPy can: all that there is to do is done to one channel before the next is
 # touched. A channel of this input is 0.4 MB, which stays in a usual second-level cache, so that main memory sees 2
@@ -159,9 +161,13 @@ show(planes.forward)
 ours, _, _ = cpu.forward(x, gamma, beta)  # which compiles, once
 
 # %% [markdown]
-# `_moments` sums in float32 over 4,096 values at most, where that is fast; the parts are added in float64, where it is
-# safe. Let all four take turns, on one thread, beside torch's own kernel and a copy; and ours once more with a ReLU,
-# and with a residual too.
+# `prange` is a loop whose rounds the threads share. `_pilot` is the mean of the first few values. `_moments` takes both
+# sums over one channel of one image, in float32 over 4,096 values at most, where that is fast; the parts are added in
+# float64, where it is safe. `_statistics` makes mean and variance of them, and says whether the pilot was too far off.
+# `_line` holds $\mu$, $a$ and $\beta$; `_apply` writes $y$.
+#
+# Let all four take turns, on one thread, beside torch's own kernel and a copy; and ours once more with a ReLU, and with
+# a residual too.
 
 # %% tags=["nbval-ignore-output"]
 set_num_threads(1)
@@ -196,10 +202,10 @@ reveal("batch-norm-beside-a-copy")
 # %% [markdown]
 # Where each stands between memory and arithmetic, the **roofline** picture shows (Williams et al. 2009): to the right
 # operations for each byte moved, upwards operations a second. The slanted roof is the bandwidth of the copy, times the
-# operations for each of its bytes.
+# operations for each byte. (Further right it would become flat; that part is not drawn.)
 
 # %%
-counted = {
+counted = {  # accesses, and a colour by its name
     "NumPy, array by array": (ARRAY_BY_ARRAY["textbook"].total, "no_norm"),
     "NumPy, channel by channel": (2, "output"),
     "torch": (3, "input"),
@@ -213,12 +219,13 @@ figures.roofline(
 )
 
 # %% [markdown]
-# Read two lengths. *To the right* a version moves less. *Below the roof* is what it waits for besides memory. Array by
-# array loses both ways: its new arrays must also be provided by the operating system, page by page. torch's kernel for
-# this layout moves little and yet is far below the roof: it adds up number by number in double, and each addition waits
-# for the one before. By bytes, ours could be as fast as the copy, since a channel stays in the cache. On one thread it
-# spends half of its time or more on the arithmetic of the first sweep, which no longer hides behind memory; threads
-# share that. The prediction's one and a half copies hold where a channel fits no cache.
+# Height is speed: each is credited with 7 operations. Read two lengths: *to the right* a version moves less; *below the
+# roof* is what it waits for besides memory. Array by array loses both ways: its new arrays must also be provided by the
+# operating system, page by page. torch's kernel for this layout moves little and yet is far below the roof: it adds up
+# number by number in double, and each addition waits for the one before. By bytes, ours could be as fast as the copy,
+# since a channel stays in the cache. On one thread it spends half of its time or more on the arithmetic of the first
+# sweep, which no longer hides behind memory; threads share that. The prediction's one and a half copies hold where a
+# channel fits no cache.
 #
 # In a network, `layers.BatchNorm2d(64, backend="numba")` uses these kernels forward and backward, and
 # `layers.BatchNormReLU` has the residual and the ReLU fused. `bnlab bench kernels` measures eight shapes, forward and
@@ -231,7 +238,7 @@ figures.roofline(
 # above a pilot. Which differences matter?
 
 # %%
-ANY_ORDER = {"fastmath": {"reassoc", "contract"}}  # additions in any order; NaN and infinity stay what they are
+ANY_ORDER = {"fastmath": {"reassoc", "contract"}}  # add in any order, a * b + c at once; NaN and infinity stay
 
 
 def sums_by_index(x, pilot):
@@ -276,17 +283,17 @@ assert all(
 #
 # | step | what it bought |
 # |---|---|
-# | maps of 7 x 7, images as rows and several channels side by side as columns | .22 of a copy became .59 |
-# | `x[i, j]` in a loop over rows, not a slice of each row | 3 times, at 64 columns: slices are checked for overlap |
+# | maps of 7 x 7: images as rows, several channels side by side as columns | .22 of a copy became .59 |
+# | `x[i, j]` in a loop over rows, not a slice of each row | 3 times as fast, at 64 columns; slices cost checks |
 # | a pilot of 64 values, not of one | no speed: an outlier in first place no longer spoils the digits |
 # | stores that bypass the cache | nothing: .66, against .68 without |
 # | reading the next channel while this one is written | nothing at 26 to 103 MB, something on small maps |
 # | the second sweep backwards, to meet what is still cached | nothing |
 #
 # The last three are in textbooks, and they help on other machines. Here they were tried, measured, and thrown away:
-# what a step costs in readability it must earn. The first one again shows that the shape decides. On maps of 49 values
-# a loop is over before it has begun, so `cpu.forward` looks at the shape and chooses among three kernels. (The next one
-# compiles at its first call, some five seconds.)
+# what a step costs in readability it must earn. A *run* is one channel of one image, whose values are neighbours in
+# memory. On runs of 49 values a loop is over before it has begun, so `cpu.forward` looks at the shape and chooses among
+# three kernels: for long runs, short ones, and vectors. (The second compiles at its first call, some five seconds.)
 
 # %%
 for shape in ((8, 64, 30, 30), (64, 512, 7, 7)):
@@ -300,7 +307,9 @@ for shape in ((8, 64, 30, 30), (64, 512, 7, 7)):
 # ## The digits that fast code loses
 #
 # On inputs around 0 all ways to compute a variance agree, and most kernels are tested there. So let the mean grow: the
-# same noise of standard deviation 1, around 0 and then further and further away. **Predict before you run.**
+# same noise of standard deviation 1, around 0 and then further and further away. In torch the same tensor can lie in
+# memory in two orders: *contiguous*, each channel of an image as one run, or *channels_last*, all channels of a
+# position side by side. **Predict before you run.**
 
 # %%
 predict("same-numbers-two-layouts")
@@ -371,7 +380,8 @@ figures.error_by_offset(
 # The output can lose digits, too, though the variance is right. $y=x\cdot a+b$ with all constants in $b$ is one
 # operation less; at a mean of a million, $x\cdot a$ alone is rounded to 1/16. $(x-\mu)\cdot a+\beta$ subtracts exactly
 # first. And three more inputs belong in the tests of every fast kernel: a constant channel, which must give exactly
-# beta; sizes that are no multiple of anything; and a NaN, which must come out as NaN, also behind a ReLU.
+# beta, though a mean that is off by its last digit is then divided by $\sqrt\epsilon$ alone; sizes that are no multiple
+# of anything; and a NaN, which must come out as NaN, also behind a ReLU.
 
 # %%
 constant = np.full((4, 1, 3, 7), 0.1, np.float32)
@@ -394,8 +404,8 @@ takeaway(
 # *program* is what one of them runs on one *tile*, a block of the input that fits its registers. One program for each
 # of 64 channels would leave half of the machine idle. So a channel is split into tiles, each tile yields a count, a
 # mean and a sum of squares, and a second kernel merges these (Chan's way, for many parts at once). A third writes the
-# output. Here is the first, in Triton, a Python dialect that is compiled for GPUs. `tl` is its
-# language; a `constexpr` is known when it is compiled.
+# output. Here is the first, in Triton, a Python dialect that is compiled for GPUs. `tl` is its language; a `constexpr`
+# is known when it is compiled. `x` and `partials` are addresses.
 
 # %%
 os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported: kernels are interpreted, on the CPU
@@ -406,9 +416,10 @@ if on_linux:
     show(forward_pass.statistics.fn)
 
 # %% [markdown]
-# Line by line it is what you know: a pilot, distances from it, their mean, then a second pass over *registers* for the
-# squares, which costs no access. `inside` masks what lies beyond the tensor's end. Without a GPU to run it on,
-# Triton can interpret it, program by program. On a tiny tensor with a mean of 10,000:
+# `tile` finds where this program's values lie (`at`) and which of them exist (`inside`, `real`); `per_channel` adds up.
+# The rest is what you know: a pilot, distances from it, their mean, then a second pass over *registers* for the
+# squares, which costs no access. Without a GPU to run it on, Triton can interpret it, program by program. On a tiny
+# tensor with a mean of 10,000:
 
 # %%
 if on_linux:
@@ -421,11 +432,12 @@ if on_linux:
     )
 
 # %% [markdown]
-# Interpreting says nothing about speed, and nothing about races, since one program runs after another. A second proof
-# needs no GPU either: compile for one, and look at the machine code. A *register* holds one number of one thread; 64
-# or fewer for each leave room for the 1,024 threads that keep requests under way. A *spill* is a number that did not
-# fit and went to memory. A load should take 16 bytes at once. What came out for one generation (`sm_90`, H100 and
-# H200), as stored by `bnlab`:
+# Interpreting says nothing about speed, and nothing about races (two programs at one address), since one program runs
+# after another. A second proof needs no GPU either: compile for one, and look at the machine code. Threads share a
+# program, and a register holds one number of one thread. A processor has 65,536: 64 or fewer for each leave room for
+# the 1,024 threads that keep requests under way. A *spill* is a number that did not fit and went to memory. A load
+# should take 16 bytes at once. What came out for one generation (`sm_90`, H100 and H200), as stored by `bnlab`, with
+# the bytes moved for each element (the merging kernels, which move little, are left out):
 
 # %%
 compiled = [one for one in facts.stored().facts if (one.target, one.dtype, one.view) == ("sm_90", "float32", "planes")]
@@ -444,7 +456,7 @@ takeaway(
 # times, from bytes and the bandwidth on the data sheets:
 
 # %%
-BANDWIDTH = {"A100 80 GB": 2.04e12, "H100": 3.35e12, "H200": 4.8e12}  # bytes a second, SXM
+BANDWIDTH = {"A100 80 GB": 2.04e12, "H100": 3.35e12, "H200": 4.8e12}  # bytes a second, as SXM modules
 for shape in ((128, 64, 56 * 56), (64, 512, 7 * 7)):
     fits = layout.planes(*shape).resident
     forward, backward = (4 * np.prod(shape) * accesses(way, resident=fits).total for way in ("forward", "backward"))
@@ -462,8 +474,8 @@ takeaway(
 # These are limits from below: a good copy reaches eight or nine tenths of a data sheet's figure, and each launch of a
 # kernel takes some microseconds, which on small maps is more than the work. That is one more reason for one resident
 # kernel in place of three. If you have a GPU, `bnlab bench kernels --device cuda` measures beside your prediction.
-# cuDNN has two such ways; as published, on 32 images of 64 x 56 x 56 its *persistent* one was 1.31 to 1.35 times as
-# fast forward and 1.69 to 1.72 times backward, where the bytes predict 1.5 and 1.67.
+# cuDNN, NVIDIA's library, has two such ways; as published, on 32 images of 64 x 56 x 56 its *persistent* one was 1.31
+# to 1.35 times as fast forward and 1.69 to 1.72 times backward, where the bytes predict 1.5 and 1.67.
 
 # %% [markdown]
 # ## Exercises
