@@ -54,8 +54,9 @@ MARKDOWN = (
 )
 LEGEND = (
     "Under each median the quartiles. Of copy: the share of a same-size copy's bandwidth, at the least accesses an "
-    "element: 2 forward, 5 forward and backward. x torch and so on: how many times as fast as it. Both: forward and "
-    "backward. New: the call asks for the memory of its output; the others write into given memory."
+    "element: 2 forward, 5 forward and backward. x torch and so on: how many times as fast as it. With ReLU: the time "
+    "of both as one, in times of the norm alone. Both: forward and backward. New: the call asks for the memory of its "
+    "output; the others write into given memory."
 )
 
 
