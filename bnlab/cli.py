@@ -39,6 +39,7 @@ app.add_typer(bench, name="bench")
 kernels = typer.Typer(no_args_is_help=True, help="The compiled kernels of batch norm.")
 app.add_typer(kernels, name="kernels")
 
+Threads = Annotated[int | None, typer.Option("--threads", help="All cores if not given; BNLAB_NUM_THREADS wins.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option("--seed", help="Which run: 0 has seeds 0 to 9, 1 has 1000 to 1009, and so on.")]
 
@@ -160,7 +161,7 @@ def bench_network(
     width: Annotated[int, typer.Option("--width", min=1, help="Channels.")] = 32,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Images of a step.")] = 128,
     rounds: Annotated[int, typer.Option("--rounds", help="How many steps of each are timed.")] = 40,
-    threads: Annotated[int | None, typer.Option("--threads", help="All cores if not given; BNLAB_NUM_THREADS wins.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Time training steps of a ResNet on the digits, with torch's batch norm and with the compiled one."""
     with _one_line():
@@ -172,7 +173,7 @@ def bench_kernels(
     *,
     shapes: Annotated[str, typer.Option("--shapes", help="Such as 32x64x56x56,8x3x9x9:channels_last,4096x512.")] = "",
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int | None, typer.Option("--threads", help="All cores if not given; BNLAB_NUM_THREADS wins.")] = None,
+    threads: Threads = None,
     rounds: Annotated[int, typer.Option("--rounds", help="How many rounds are timed, at most.")] = 30,
     compiling: Annotated[bool, typer.Option("--compile/--no-compile", help="Whether torch.compile takes part.")] = True,
     memory: Annotated[str, typer.Option("--memory", help="New memory: kept by the process, or the system's.")] = "kept",
