@@ -4,6 +4,7 @@ That is Triton's on a CUDA device and numba's on the CPU; "torch" for a dtype or
 a gradient has a gradient depends on the input: only that of "torch" has one.
 """
 
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -38,6 +39,11 @@ def fastest(x: Tensor) -> ModuleType:
     """
     if x.device.type == "cpu" and x.dtype in ON_CPU:
         return import_module("bnlab.layers.compiled_cpu")
-    if x.is_cuda and x.dtype in ON_CUDA and find_spec("triton"):
+    if x.is_cuda and x.dtype in ON_CUDA and _has_triton():
         return import_module("bnlab.layers.compiled_gpu")
     return elementary
+
+
+@cache  # a search through the file system, which no layer should repeat at each step
+def _has_triton() -> bool:
+    return find_spec("triton") is not None

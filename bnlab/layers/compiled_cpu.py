@@ -132,9 +132,8 @@ class NormaliseBy(torch.autograd.Function):
         x = _dense(x)
         y = torch.empty_like(x)
         added = None if residual is None else _like(x, residual).numpy()
-        statistics = [
-            s.detach().double().numpy().copy() for s in (mean, var)
-        ]  # since buffers may move before `backward`
+        # Copies, since running statistics may move before the backward pass that needs these.
+        statistics = [one.detach().double().numpy().copy() for one in (mean, var)]
         _use_the_threads_of_torch()
         cpu.inference(
             x.numpy(), *(*statistics, *_affine(x, weight, bias)), eps=eps, residual=added, relu=relu, out=y.numpy()

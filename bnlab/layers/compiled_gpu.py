@@ -2,8 +2,8 @@
 
 For float32, float16 and bfloat16 on a CUDA device, contiguous or channels_last; other strides are copied first. ReLU,
 and a residual that is added before it, are fused. The input is kept for the backward pass, and with a residual and a
-ReLU the output. First derivatives only: a second one raises. Triton is
-imported by the first call, so that this module can be imported where there is none.
+ReLU the output. First derivatives only: a second one raises. Triton is imported by the first call, so that this module
+can be imported where there is none.
 """
 
 from types import ModuleType
