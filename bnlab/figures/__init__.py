@@ -10,6 +10,12 @@ from bnlab.figures.distributions import before_and_after, shape_kept
 from bnlab.figures.drift import drift_by_rate, input_quantiles
 from bnlab.figures.epsilon import epsilon_placement
 from bnlab.figures.gradients import backward_graph, finite_difference_errors, gradient_on_the_circle
+from bnlab.figures.interview import (
+    before_and_after_the_course,
+    confidence_against_score,
+    past_mocks,
+    progress_by_topic,
+)
 from bnlab.figures.kernels import error_by_offset
 from bnlab.figures.leak import edited_future, loss_by_mode
 from bnlab.figures.learning_rates import learning_rate_sweep
@@ -37,8 +43,10 @@ __all__ = [
     "averaged_blocks",
     "backward_graph",
     "before_and_after",
+    "before_and_after_the_course",
     "branch_by_block",
     "calibration_curve",
+    "confidence_against_score",
     "drift_by_rate",
     "edited_future",
     "effective_rates",
@@ -55,6 +63,8 @@ __all__ = [
     "loss_by_mode",
     "noise_by_ghost_size",
     "norm_free_compared",
+    "past_mocks",
+    "progress_by_topic",
     "rate_by_group",
     "recurrent_by_rate",
     "regularisers_compared",
