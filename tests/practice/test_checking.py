@@ -8,8 +8,8 @@ import torch
 
 from bnlab.practice import check
 from bnlab.practice.exercises import diagnosis
-from bnlab.practice.exercises.progress import Progress
 from bnlab.practice.exercises.tasks import TASKS
+from bnlab.practice.progress import Progress
 
 
 def four_lines(x, gamma, beta, eps):

@@ -22,9 +22,9 @@ from bnlab.practice.exercises.predictions import (
     read_predictions,
     reveal,
 )
-from bnlab.practice.exercises.progress import Progress
 from bnlab.practice.interview.proofs import PROOFS
 from bnlab.practice.interview.proofs.signals import _growth_in_a_network
+from bnlab.practice.progress import Progress
 from bnlab.reference import batch_norm_forward
 
 ID = "variance-equal-to-eps"  # of four choices; b is right

@@ -7,12 +7,12 @@ from typing import Any
 from bnlab.practice.exercises.diagnosis import Found, agree, check_dtypes, diagnose, expected
 from bnlab.practice.exercises.evidence import evidence
 from bnlab.practice.exercises.misconceptions import MISCONCEPTIONS
-from bnlab.practice.exercises.progress import Progress
 from bnlab.practice.exercises.running import Fault, run
 from bnlab.practice.exercises.source import is_stub, source_of
 from bnlab.practice.exercises.task import Task, edited
 from bnlab.practice.exercises.tasks import task_of
 from bnlab.practice.exercises.verdict import Verdict
+from bnlab.practice.progress import Progress
 
 
 def check(task: str, attempt: Any) -> Verdict:

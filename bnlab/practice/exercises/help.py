@@ -2,9 +2,9 @@
 
 import html
 
-from bnlab.practice.exercises.progress import Progress, TaskSummary
 from bnlab.practice.exercises.tasks import TASKS, task_of
 from bnlab.practice.exercises.verdict import Note, code
+from bnlab.practice.progress import Progress, TaskSummary
 
 
 def hint(task: str, level: int = 1) -> Note:

@@ -13,8 +13,8 @@ import yaml
 from matplotlib.figure import Figure
 
 from bnlab import figures
-from bnlab.practice.exercises.progress import Progress
 from bnlab.practice.exercises.verdict import Note, code
+from bnlab.practice.progress import Progress
 
 LONGEST_CHOICE = 72  # columns, so that it fits a terminal's line
 

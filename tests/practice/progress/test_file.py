@@ -13,20 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from bnlab.practice.exercises import progress as module
-from bnlab.practice.exercises.progress import Progress, TaskSummary
+from bnlab.practice.progress import Progress, TaskSummary, file, tables
+from bnlab.practice.progress import progress as records
 
 SOURCE = "def f(x):\n    return x  # é"
 NOT_A_DATABASE = b"These are the notes of somebody." * 40
 
-# A child process loads the module from its file, not through its packages, which may import torch: a child that is to
-# be killed after some milliseconds must not take seconds to start.
+# A child process does not run the __init__ of bnlab.practice, which imports torch: a child that is to be killed after
+# some milliseconds must not take seconds to start.
 LOAD = f"""
-import importlib.util, os, resource, sqlite3, sys
-spec = importlib.util.spec_from_file_location("progress", {module.__file__!r})
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-progress = module.Progress(sys.argv[1])
+import os, resource, sqlite3, sys, types
+import bnlab
+sys.modules["bnlab.practice"] = types.ModuleType("bnlab.practice")
+sys.modules["bnlab.practice"].__path__ = [{str(Path(file.__file__).parent.parent)!r}]
+from bnlab.practice.progress import Progress
+progress = Progress(sys.argv[1])
 """
 WRITE_FOREVER = """
 for number in range(10 ** 9):
@@ -171,7 +172,7 @@ def test_the_directory_is_that_of_the_environment_and_else_the_users(tmp_path, m
     monkeypatch.setenv("BNLAB_DATA_DIR", str(tmp_path))
     assert Progress().path == tmp_path / "progress.sqlite"
     monkeypatch.setenv("BNLAB_DATA_DIR", "")
-    monkeypatch.setattr(module.platformdirs, "user_data_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(records.platformdirs, "user_data_path", lambda name: tmp_path / name)
     assert Progress().path == tmp_path / "bnlab" / "progress.sqlite"
 
 
@@ -183,7 +184,7 @@ def test_a_directory_may_have_any_name(tmp_path):
 
 def test_the_file_has_a_rollback_journal_and_a_version(begun):
     assert ask(begun.path, "PRAGMA journal_mode") == [("delete",)]
-    assert ask(begun.path, "PRAGMA user_version") == [(module.SCHEMA_VERSION,)]
+    assert ask(begun.path, "PRAGMA user_version") == [(tables.SCHEMA_VERSION,)]
 
 
 def test_the_module_imports_nothing_heavy(tmp_path):
@@ -205,7 +206,7 @@ def test_two_writers_at_once_lose_nothing(tmp_path):
 
 
 def test_a_locked_file_is_waited_for_and_then_left_as_it_is(begun, monkeypatch):
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.2)
     with closing(sqlite3.connect(begun.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         since = time.monotonic()
@@ -323,7 +324,7 @@ def test_a_newer_versions_file_is_set_aside_with_a_message(begun):
 
 
 def test_a_newer_versions_file_stays_while_somebody_writes_to_it(begun, monkeypatch):
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.2)
     ask(begun.path, "PRAGMA user_version = 99")
     with closing(sqlite3.connect(begun.path, isolation_level=None)) as newer:
         newer.execute("BEGIN IMMEDIATE")
@@ -371,7 +372,7 @@ def test_a_name_whose_journal_was_already_moved_is_not_used_again(begun):
 
 
 def test_a_sound_file_is_not_set_aside(begun):
-    begun._set_aside()  # as by a process that found damage just before another one replaced the file
+    begun._file._set_aside()  # as by a process that found damage just before another one replaced the file
     assert set_aside(begun.path.parent) == []
     assert begun.notice is None
     assert list(begun.summary()) == ["begun"]

@@ -1,0 +1,253 @@
+"""The learner's progress, in SQLite in the user's data directory."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import platformdirs
+
+from bnlab.practice.progress.file import FileError, ProgressFile, in_nothing
+from bnlab.practice.progress.records import (
+    Answer,
+    AnswerKind,
+    Attempt,
+    Commitment,
+    Sitting,
+    SittingKind,
+    TaskSummary,
+    answer_of,
+    row_of,
+    sitting_of,
+)
+
+Kept = TypeVar("Kept")
+Rows = list[tuple[Any, ...]]
+
+
+class Progress:
+    """What is kept of the learner's work. Every call opens the file anew, so that several processes may use it at once.
+
+    No call raises because of the file: what cannot be read is empty, what cannot be written is not kept, and `notice`
+    says so. A damaged file, or one of a newer version, is set aside under a dated name, and a new one is begun; one of
+    an older version is upgraded in place by the first call that writes. The first call that writes makes the directory
+    and the file; before that there is neither.
+
+    Args:
+        directory: where the file is; by default `BNLAB_DATA_DIR`, or else the user's data directory.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     progress = Progress(directory)
+        ...     progress.record_attempt("stable_variance", "def ...", passed=False, misconception="std-not-variance")
+        ...     progress.summary()
+        {'stable_variance': TaskSummary(attempts=1, passed=False, misconception='std-not-variance')}
+    """
+
+    def __init__(self, directory: str | Path | None = None) -> None:
+        directory = directory or os.environ.get("BNLAB_DATA_DIR") or platformdirs.user_data_path("bnlab")
+        self.path = Path(directory).absolute() / "progress.sqlite"
+        self._file = ProgressFile(self.path)
+
+    @property
+    def notice(self) -> str | None:
+        """What the learner should know: that something was set aside, not kept, or not read. None if all went well."""
+        return " ".join(self._file.notices) or None
+
+    # --- exercises and predictions
+
+    def record_attempt(self, task: str, source: str, *, passed: bool, misconception: str | None = None) -> None:
+        """Keep an attempt, with its source as the learner wrote it."""
+        values = task, _storable(source), passed, misconception, _now()
+        self._execute("INSERT INTO attempts VALUES (?, ?, ?, ?, ?)", *values)
+
+    def record_prediction(self, id: str, choice: str, confidence: int) -> None:  # noqa: A002 - the field's name
+        """Keep the first commitment to a prediction; later ones change nothing."""
+        self._execute("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?)", id, choice, confidence, _now())
+
+    def record_request(self, task: str, kind: Literal["hint", "solution"], level: int = 0) -> None:
+        """Keep that a hint, of some level, or the solution was asked for."""
+        self._execute("INSERT INTO requests VALUES (?, ?, ?, ?)", task, kind, level, _now())
+
+    def attempts(self, task: str) -> list[Attempt]:
+        """The attempts at a task, the oldest first."""
+        rows = self._rows("SELECT * FROM attempts WHERE task = ? ORDER BY rowid", task)
+        return [Attempt(task, source, bool(passed), *rest) for task, source, passed, *rest in rows]
+
+    def predictions(self) -> dict[str, Commitment]:
+        """The commitments by prediction, the oldest first."""
+        return {row[0]: Commitment(*row) for row in self._rows("SELECT * FROM predictions ORDER BY rowid")}
+
+    def count_requests(self, task: str, kind: Literal["hint", "solution"]) -> int:
+        """How often a task's hints or its solution were asked for."""
+        return len(self._rows("SELECT 1 FROM requests WHERE task = ? AND kind = ?", task, kind))
+
+    def summary(self) -> dict[str, TaskSummary]:
+        """Every attempted task, in the order of the first attempts."""
+        found: dict[str, TaskSummary] = {}
+        for task, passed, misconception in self._rows(
+            "SELECT task, passed, misconception FROM attempts ORDER BY rowid"
+        ):
+            before = found.get(task, TaskSummary(0, passed=False, misconception=None))
+            found[task] = TaskSummary(before.attempts + 1, before.passed or bool(passed), misconception)
+        return found
+
+    def failures(self) -> dict[str, str]:
+        """The tasks whose latest attempt failed, and when that was; the oldest first."""
+        latest = "SELECT max(rowid) FROM attempts GROUP BY task"
+        return dict(
+            self._rows(f"SELECT task, at FROM attempts WHERE rowid IN ({latest}) AND NOT passed ORDER BY rowid")
+        )
+
+    # --- the interview
+
+    def record_answer(
+        self,
+        question: str,
+        *,
+        kind: AnswerKind,
+        points: Iterable[int],
+        red_flags: Iterable[int],
+        score: float,
+        confidence: int | None = None,
+        text: str | None = None,
+        seconds: float = 0.0,
+        sitting: int | None = None,
+        at: datetime | None = None,
+    ) -> Answer | None:
+        """Keep an answer and how it was marked.
+
+        Args:
+            question: id of the question.
+            kind: on which occasion it was answered.
+            points: numbers, from 1, of the rubric's points made.
+            red_flags: numbers, from 1, of the red flags said.
+            score: share of the rubric's weight, from 0 to 1.
+            confidence: share of a full answer, in whole percent, that was expected before answering.
+            text: what was typed; None if it was spoken.
+            seconds: how long it took.
+            sitting: number of the sitting that it belongs to; if the file has no such sitting, it is kept without.
+            at: when; by default now.
+
+        Returns:
+            What is kept, or None if it could not be.
+
+        Raises:
+            ValueError: a value outside its range, or `at` is before the last answer to the question; nothing is kept.
+        """
+        _expect_in(get_args(AnswerKind), "kind", kind)
+        _expect_within(1, "score", score)
+        _expect_within(100, "confidence", 0 if confidence is None else confidence)
+        _expect_within(float("inf"), "seconds", seconds)
+        marks = tuple(points), tuple(red_flags), float(score), confidence
+
+        def insert(store: sqlite3.Connection) -> Answer:
+            moment = _utc(at)  # not earlier than here, since another process may have had its turn before this one
+            (last,) = store.execute("SELECT max(at) FROM answers WHERE question = ?", (question,)).fetchone()
+            if last is not None and moment < last:
+                dated = f"the last answer to '{question}' is dated {last[:19]} UTC"
+                raise ValueError(f"the clock says {moment[:19]} UTC, but {dated}; set the clock right and answer again")
+            known = store.execute("SELECT number FROM sittings WHERE number = ?", (sitting,)).fetchone()
+            own = None if known is None else sitting
+            answer = Answer(question, kind, own, *marks, None if text is None else _storable(text), seconds, moment)
+            store.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row_of(answer))
+            return answer
+
+        return self._write(insert)
+
+    def answers(self, question: str | None = None, sitting: int | None = None) -> list[Answer]:
+        """The answers, or those to a question, of a sitting, or both; the oldest first."""
+        wanted = "(? IS NULL OR question = ?) AND (? IS NULL OR sitting = ?)"
+        statement = f"SELECT * FROM answers WHERE {wanted} ORDER BY at, rowid"
+        return [answer_of(row) for row in self._rows(statement, question, question, sitting, sitting)]
+
+    def begin_sitting(self, kind: SittingKind, about: Mapping[str, Any]) -> int | None:
+        """Open a sitting; its number, or None if it could not be kept.
+
+        Args:
+            kind: which sort of sitting.
+            about: what JSON can hold of it, such as role, minutes and seed.
+
+        Raises:
+            ValueError: another kind, or JSON cannot hold `about`.
+        """
+        _expect_in(get_args(SittingKind), "kind", kind)
+        try:
+            text = json.dumps(dict(about), sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError(f"about: expected what JSON can hold, got {about!r}") from None
+
+        def insert(store: sqlite3.Connection) -> int | None:
+            values = kind, text, _now()
+            return store.execute("INSERT INTO sittings (kind, about, begun) VALUES (?, ?, ?)", values).lastrowid
+
+        return self._write(insert)
+
+    def end_sitting(self, number: int) -> None:
+        """Keep that a sitting has ended; the first end counts."""
+        self._execute("UPDATE sittings SET ended = ? WHERE number = ? AND ended IS NULL", _now(), number)
+
+    def sittings(self, kind: SittingKind | None = None) -> list[Sitting]:
+        """The sittings, or those of a kind, the oldest first."""
+        rows = self._rows("SELECT * FROM sittings WHERE ? IS NULL OR kind = ? ORDER BY number", kind, kind)
+        return [sitting_of(row) for row in rows]
+
+    def record_choice(self, sitting: int, item: str, choice: str) -> None:
+        """Keep the first choice for an item of a test; later ones change nothing."""
+        self._execute("INSERT OR IGNORE INTO choices VALUES (?, ?, ?, ?)", sitting, item, choice, _now())
+
+    def choices(self, sitting: int) -> dict[str, str]:
+        """What was chosen in a sitting, by item, in the order of the choices."""
+        return dict(self._rows("SELECT item, choice FROM choices WHERE sitting = ? ORDER BY rowid", sitting))
+
+    # --- the file
+
+    def _rows(self, statement: str, *values: Any) -> Rows:
+        def query(store: sqlite3.Connection) -> Rows:
+            return store.execute(statement, values).fetchall()
+
+        try:
+            return self._file.read(query)
+        except FileError as error:
+            self._file.note(str(error))
+            return in_nothing(query)
+
+    def _execute(self, statement: str, *values: Any) -> None:
+        self._write(lambda store: store.execute(statement, values))
+
+    def _write(self, change: Callable[[sqlite3.Connection], Kept]) -> Kept | None:
+        try:
+            return self._file.write(change)
+        except FileError as error:
+            self._file.note(str(error))
+            return None
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()  # lone surrogates cannot be stored
+
+
+def _now() -> str:
+    return _utc(None)
+
+
+def _utc(at: datetime | None) -> str:
+    """A time, by default now, as it is stored: all equally long, so that their order is that of the text."""
+    at = at or datetime.now(UTC)
+    if at.tzinfo is None:
+        raise ValueError(f"at: expected a time with its zone, got {at.isoformat()}")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _expect_in(known: tuple[str, ...], name: str, got: str) -> None:
+    if got not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {got!r}")
+
+
+def _expect_within(most: float, name: str, got: float) -> None:
+    if not 0 <= got <= most:
+        raise ValueError(f"{name}: expected a number from 0 to {most:g}, got {got!r}")
