@@ -73,10 +73,10 @@ def test_a_claim_is_run_to_json():
 
 def test_a_verdict_that_differs_gives_exit_status_1():
     code = (
-        "import dataclasses, bnlab.cli as cli\n"
+        "import dataclasses, bnlab.cli as bnlab, bnlab.cli.claims as cli\n"
         f"one = cli.DECLARATIONS['{CHEAP}']\n"
         "cli.DECLARATIONS.update({one.id: dataclasses.replace(one, margin=1e30)})\n"
-        f"cli.app(['claims', 'run', '{CHEAP}', '--seed', '4'])"
+        f"bnlab.app(['claims', 'run', '{CHEAP}', '--seed', '4'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -149,12 +149,12 @@ def test_a_study_is_run_with_other_settings_and_saved(tmp_path):
 
 def test_a_claim_that_cannot_be_judged_does_not_keep_the_others_from_it():
     code = (
-        "import dataclasses, bnlab.cli as cli\n"
+        "import dataclasses, bnlab.cli as bnlab, bnlab.cli.claims as cli\n"
         f"one = cli.DECLARATIONS['{CHEAP}']\n"
         "def refuse(result):\n    raise ValueError('no run arrived')\n"
         "cli.DECLARATIONS['gradient-grows-toward-input'] = dataclasses.replace(\n"
         "    cli.DECLARATIONS['gradient-grows-toward-input'], measure=refuse)\n"
-        f"cli.app(['claims', 'run', 'gradient-grows-toward-input', '{CHEAP}', '--seed', '4'])"
+        f"bnlab.app(['claims', 'run', 'gradient-grows-toward-input', '{CHEAP}', '--seed', '4'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
@@ -195,3 +195,10 @@ def test_ctrl_c_keeps_the_claims_that_are_finished():
     assert [claim["id"] for claim in json.loads(out)] == [CHEAP]
     assert err == "bnlab: interrupted; no verdict on: lr-tolerance-digits\n"
     assert nobody_is_left_of(process.pid)  # who would go on computing
+
+
+def test_a_misspelt_command_gets_the_nearest_name_and_nothing_is_loaded_for_it():
+    code = "import sys, bnlab.cli as cli\ntry:\n    cli.app(['clams'])\nfinally:\n    print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "Did you mean 'claims'?" in " ".join(done.stderr.split())

@@ -1,0 +1,40 @@
+"""The `bnlab` command. What a part of it needs is loaded when that part is asked for: torch alone takes seconds."""
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+PARTS = {  # name: module that holds its `app`, and what `bnlab --help` says of it
+    "claims": ("bnlab.cli.claims", "What the course claims of batch norm, and what it measured."),
+    "studies": ("bnlab.cli.studies", "The studies on which the claims rest."),
+    "doctor": ("bnlab.cli.doctor", "Look for batch-norm mistakes in a network."),
+    "bench": ("bnlab.cli.bench", "What the package's fast ways are worth on this machine."),
+    "kernels": ("bnlab.cli.kernels", "The compiled kernels of batch norm."),
+}
+
+
+class Parts(TyperGroup):
+    """A group that knows its commands by name and loads the one that is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that is called, loaded."""
+        name, known, rest = super().resolve_command(ctx, args)
+        if name in PARTS:
+            module, text = PARTS[name]
+            known = typer.main.get_command(import_module(module).app)
+            known.help = known.help or text
+        return name, known, rest
+
+
+app = typer.Typer(cls=Parts, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def bnlab() -> None:
+    """The course's measurements, a doctor for networks, and practice for interviews."""
+
+
+for part, (_, says) in PARTS.items():
+    app.command(part, help=says)(bnlab)
