@@ -1,9 +1,10 @@
 """Whether a channel's gamma says how much the network needs the channel, by optimiser and with a penalty on gamma.
 
-Network Slimming (Liu et al. 2017, arXiv:1708.06519) trains with an L1 penalty on the gammas and removes the channels
-that have the smallest. The controls: networks without the penalty, random channels, those with the largest gammas, and
-those whose removal, each alone, was measured to do the least harm. SGD moves a gamma by its gradient, and what is not
-needed gets little; Adam moves all by about as much. So gammas are looked at after both.
+Network Slimming (Liu et al. 2017, arXiv:1708.06519) trains with an L1 penalty on the gammas, removes the channels that
+have the smallest, over all layers, and trains on. Here the same number goes from each norm, and nothing is trained on.
+The controls: networks without the penalty, random channels, those with the largest gammas, and those whose removal,
+each alone, was measured to do the least harm. SGD moves a gamma by its gradient, and what is not needed gets little;
+Adam moves all by about as much. So gammas are looked at after both.
 """
 
 from copy import deepcopy
