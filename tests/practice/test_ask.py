@@ -115,6 +115,11 @@ def test_a_card_ends_with_its_chapter_its_follow_ups_and_its_source():
     assert shown(Asked((HOSTILE,))).visible.endswith("Chapter 03.")
 
 
+def test_a_card_names_the_exercise_in_which_its_answer_is_done():
+    linked = Question(**{**vars(HOSTILE), "exercise": "fold_affine"})
+    assert shown(Asked((linked,))).visible.endswith("Chapter 03. Done in the exercise fold_affine.")
+
+
 def test_several_questions_stand_one_under_another():
     page = shown(ask("eps-placement", "derive-dx"))
     positions = [page.visible.index(questions()[one].prompt) for one in ("eps-placement", "derive-dx")]
@@ -152,7 +157,21 @@ def test_what_is_shown_is_the_same_in_every_process(monkeypatch):
     assert elsewhere.decode() == here.getvalue() != ""
 
 
+def test_code_stands_visible_under_its_prompt():
+    question = Question(**{**vars(HOSTILE), "code": "if a < b:\n    x = '<p>'\n"})
+    page = shown(Asked((question,)))
+    assert "?" + " (numerics, core)" + "if a < b:\n    x = '<p>'" in page.visible
+    assert "<pre><code>if a &lt; b:\n    x = " in Asked((question,))._repr_html_()
+
+
 # --- in a terminal
+
+
+def test_a_terminal_shows_code_between_the_prompt_and_how_to_go_on():
+    question = Question(**{**vars(HOSTILE), "code": "if a < b:\n    x = '<p>'\n"})
+    assert repr(Asked((question,))).startswith(
+        "Is <b>1 < 2</b> & `a < b`?\n\n    if a < b:\n        x = '<p>'\n\n(Answer aloud"
+    )
 
 
 def test_a_terminal_shows_the_prompt_and_how_to_go_on():

@@ -90,6 +90,15 @@ def test_a_good_file_is_read(tmp_path):
     assert question.source is None
 
 
+def test_what_a_question_shows_and_links_to_is_read(tmp_path):
+    links = {"claim": "lr-tolerance-digits", "exercise": "batch_norm_forward", "code": "x\n" * 19 + "x" * 76}
+    rubric = [{**GOOD["rubric"][0], "says": ["a floor", "caps the gain"]}, *GOOD["rubric"][1:]]
+    (question,) = load(written(tmp_path, {**GOOD, **links, "rubric": rubric})).values()
+    assert {name: getattr(question, name) for name in links} == links
+    assert [point.says for point in question.rubric] == [("a floor", "caps the gain"), (), ()]
+    assert question.plot is None
+
+
 def test_questions_follow_up_across_files(tmp_path):
     written(tmp_path, changed(["follow_ups"], ["other"]))
     written(tmp_path, {**GOOD, "id": "other", "topic": "backward"}, topic="backward")
@@ -99,7 +108,7 @@ def test_questions_follow_up_across_files(tmp_path):
 BAD = {
     "missing key": (["prompt"], None, "expected the keys id, .*, got one without prompt"),
     "missing id": (["id"], None, "numerics.yaml: 1: expected the keys id, .*, got one without id"),
-    "unknown key": (["claim"], "x", "expected the keys id, .*, got one with the unknown claim"),
+    "unknown key": (["claims"], "x", "expected the keys id, .*, got one with the unknown claims"),
     "missing depth": (["answers", "whiteboard"], None, "answers: expected the keys short, .*, got one without whiteb"),
     "unknown key in a point": (["rubric", 0, "w"], 1, r"rubric\[0\]: expected the keys point, .*, got .* unknown w"),
     "level": (["level"], "easy", "level: expected one of screen, core, deep, research, got 'easy'"),
@@ -111,6 +120,18 @@ BAD = {
     "chapter": (["chapter"], "03", "chapter: expected one of 00_start_here, .*, got '03'"),
     "proof": (["proof"], "trust_me", "proof: expected the name of a function in proofs, got 'trust_me'"),
     "proof left blank": (["proof"], "", "proof: expected text, got an empty string"),
+    "claim": (["claim"], "it-is-good", "claim: expected the id of a claim, got 'it-is-good'"),
+    "exercise": (["exercise"], "why-eps", "exercise: expected the id of an exercise, got 'why-eps'"),
+    "plot": (["plot"], "loss", "plot: expected the name of a plot in plots, got 'loss'"),
+    "phrases not a list": (["rubric", 0, "says"], "a floor", r"rubric\[0\]: says: expected a list, got 'a floor'"),
+    "phrase in capitals": (
+        ["rubric", 2, "says"],
+        ["a floor", "A Floor"],
+        r"rubric\[2\]: says: .* case.*, got 'A Floor'",
+    ),
+    "phrase with a blank": (["rubric", 0, "says"], ["floor "], r"rubric\[0\]: says: .* blanks .*, got 'floor '"),
+    "too much code": (["code"], "x\n" * 21, "code: expected at most 20 lines, got 21"),
+    "code wider than a terminal": (["code"], "x\n" + "x" * 77, "code: expected lines of at most 76 char.*, got 77"),
     "empty prompt": (["prompt"], " ", "prompt: expected text, got an empty string"),
     "empty answer": (["answers", "two_minutes"], "", "answers: two_minutes: expected text, got an empty string"),
     "text that YAML takes for something else": (["red_flags", 0, "says"], True, r"says: expected text, got True"),

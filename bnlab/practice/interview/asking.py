@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bnlab.practice.interview.bank import Question, questions, recalls
+from bnlab.practice.interview.plots import PLOTS, as_text
 
 WIDTH = 80
 PARTS = {
@@ -97,12 +98,20 @@ def ask(*ids: str) -> Asked:
     """
     if not ids:
         raise ValueError("expected the id of a question, got none")
+    return Asked(tuple(map(question_of, ids)))
+
+
+def question_of(id: str) -> Question:  # noqa: A002 - that is what it is called everywhere
+    """The question of this id.
+
+    Raises:
+        ValueError: there is none; the message names the nearest.
+    """
     bank = questions()
-    for one in ids:
-        if one not in bank:
-            near = "".join(f"; did you mean {match!r}?" for match in difflib.get_close_matches(one, bank, n=1))
-            raise ValueError(f"expected the id of a question, got {one!r}{near}")
-    return Asked(tuple(bank[one] for one in ids))
+    if id not in bank:
+        near = "".join(f"; did you mean {match!r}?" for match in difflib.get_close_matches(id, bank, n=1))
+        raise ValueError(f"expected the id of a question, got {id!r}{near}")
+    return bank[id]
 
 
 def recall(chapter: str) -> Recall:
@@ -123,13 +132,20 @@ def recall(chapter: str) -> Recall:
     return Recall(known[chapter])
 
 
+def exhibits(question: Question) -> list[str]:
+    """What is shown with a prompt, the code and then the plot, in lines of at most 76 characters."""
+    drawn = [as_text(PLOTS[question.plot]())] if question.plot else []
+    return [question.code.rstrip(), *drawn] if question.code else drawn
+
+
 # --- in a terminal
 
 
 def _asked(question: Question) -> str:
     others = '"two_minutes", "whiteboard", "rubric" and "red_flags"'
     hint = f'(Answer aloud, then: ask("{question.id}").answer("short"). There are also {others}.)'
-    return f"{_wrapped(question.prompt)}\n{_wrapped(hint)}"
+    shown = "".join(f"\n\n{textwrap.indent(text, '    ')}\n" for text in exhibits(question))
+    return f"{_wrapped(question.prompt)}{shown}\n{_wrapped(hint)}"
 
 
 def _text(question: Question, part: str) -> str:
@@ -160,16 +176,15 @@ def _split(text: str) -> list[str]:
 def _card(question: Question) -> str:
     about = f"{question.topic.replace('-', ' ')}, {question.level}"
     prompt = f"<p><strong>{_inline(question.prompt)}</strong> <small>({about})</small></p>"
+    shown = "".join(map(_lines, exhibits(question)))
     folds = "".join(_fold(title, _body(question, part)) for part, title in PARTS.items())
     style = "border-left: 4px solid #0072B2; padding: 0 0 0 1em; margin: 0 0 1.5em 0"
-    return f'<div style="{style}">{prompt}{folds}{_about(question)}</div>'
+    return f'<div style="{style}">{prompt}{shown}{folds}{_about(question)}</div>'
 
 
 def _body(question: Question, part: str) -> str:
     if part == "whiteboard":
-        return (
-            f"<pre><code>{html.escape(question.answers.whiteboard)}</code></pre>"  # a bare pre is not monospaced there
-        )
+        return _lines(question.answers.whiteboard)
     if part in {"rubric", "red_flags"}:
         return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in _items(question, part))}</ul>"
     return _paragraphs(getattr(question.answers, part))
@@ -179,6 +194,7 @@ def _about(question: Question) -> str:
     further = " or ".join(f"<code>ask(&quot;{one}&quot;)</code>" for one in question.follow_ups)
     lines = [
         _chapter(question),
+        f"Done in the exercise <code>{question.exercise}</code>." if question.exercise else "",
         f"An interviewer may go on with {further}." if further else "",
         f"Source: {html.escape(question.source)}." if question.source else "",
     ]
@@ -191,6 +207,10 @@ def _chapter(question: Question) -> str:
 
 def _fold(title: str, body: str) -> str:
     return f'<details style="padding: 0.2em 0"><summary>{title}</summary>{body}</details>'
+
+
+def _lines(text: str) -> str:
+    return f"<pre><code>{html.escape(text)}</code></pre>"  # a bare pre is not monospaced there
 
 
 def _paragraphs(text: str) -> str:

@@ -1,6 +1,7 @@
 """The questions, one YAML file a topic, and which of them each chapter asks for again."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any, Literal
 
 import yaml
 
+from bnlab.experiments.claims import DECLARATIONS
+from bnlab.practice.exercises.tasks import TASKS
+from bnlab.practice.interview.plots import PLOTS
 from bnlab.practice.interview.proofs import PROOFS
 from bnlab.practice.interview.schema import read
 
@@ -30,8 +34,16 @@ CHAPTERS = (  # the notebooks' stems, in the order in which they are read
     "14_production",
 )
 MOST_WORDS = {"short": 85, "two_minutes": 340}  # what is said in 30 seconds and in two minutes, at 170 words a minute
-WIDEST_LINE = 76  # of what is written on the whiteboard: a terminal's 80 columns, less an indent
+WIDEST_LINE = 76  # of what is written on the whiteboard, and of code: a terminal's 80 columns, less an indent
+MOST_LINES = 20  # of code: what can be read beside its question
 QUESTIONS_TO_RECALL = 3
+
+LINKS: dict[str, tuple[Collection[str], str]] = {  # what a question may name, and in which words it is asked for
+    "proof": (PROOFS, "the name of a function in proofs"),
+    "claim": (DECLARATIONS, "the id of a claim"),
+    "exercise": (TASKS, "the id of an exercise"),
+    "plot": (PLOTS, "the name of a plot in plots"),
+}
 
 Level = Literal["screen", "core", "deep", "research"]
 Role = Literal["data scientist", "ML engineer", "research scientist", "manager", "any"]
@@ -54,10 +66,17 @@ class Answers:
 
 @dataclass(frozen=True)
 class Point:
-    """One point that a full answer makes, and how much it counts beside the others."""
+    """One point that a full answer makes.
+
+    Attributes:
+        point: what it says.
+        weight: how much it counts beside the others.
+        says: phrases in lower case; a typed answer with any of them may have made the point.
+    """
 
     point: str
     weight: int
+    says: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +104,10 @@ class Question:
         chapter: stem of the notebook that teaches it.
         proof: name of the function in `proofs` that runs what the answers state.
         source: where it comes from, if it leans on a text.
+        claim: id of a claim in the ledger that measures what the answer says.
+        exercise: id of the exercise in which it is done.
+        code: what is shown with the prompt, line by line.
+        plot: name of what is drawn with the prompt, in `plots`.
     """
 
     id: str
@@ -99,6 +122,10 @@ class Question:
     chapter: str
     proof: str | None = None
     source: str | None = None
+    claim: str | None = None
+    exercise: str | None = None
+    code: str | None = None
+    plot: str | None = None
 
 
 def load(folder: Path = QUESTIONS) -> dict[str, Question]:
@@ -216,12 +243,18 @@ def _check(question: Question, topic: str, where: str) -> None:
     expect("red_flags: expected at least 1", len(question.red_flags), holds=len(question.red_flags) >= 1)
     stems = ", ".join(CHAPTERS)
     expect(f"chapter: expected one of {stems}", question.chapter, holds=question.chapter in CHAPTERS)
-    known = question.proof is None or question.proof in PROOFS
-    expect("proof: expected the name of a function in proofs", question.proof, holds=known)
+    for name, (known, what) in LINKS.items():
+        got = getattr(question, name)
+        expect(f"{name}: expected {what}", got, holds=got is None or got in known)
+    for number, point in enumerate(question.rubric):
+        for phrase in point.says:
+            plain = phrase == phrase.strip().lower()
+            expect(f"rubric[{number}]: says: expected lower case, without blanks at its ends", phrase, holds=plain)
     for depth, most in MOST_WORDS.items():
         words = len(getattr(question.answers, depth).split())
         expect(f"answers: {depth}: expected at most {most} words", words, holds=words <= most)
-    widest = max(map(len, question.answers.whiteboard.splitlines()))
-    expect(
-        f"answers: whiteboard: expected lines of at most {WIDEST_LINE} characters", widest, holds=widest <= WIDEST_LINE
-    )
+    code = (question.code or "").splitlines()
+    expect(f"code: expected at most {MOST_LINES} lines", len(code), holds=len(code) <= MOST_LINES)
+    for what, lines in (("answers: whiteboard", question.answers.whiteboard.splitlines()), ("code", code)):
+        widest = max(map(len, lines), default=0)
+        expect(f"{what}: expected lines of at most {WIDEST_LINE} characters", widest, holds=widest <= WIDEST_LINE)
