@@ -6,9 +6,10 @@ from contextlib import closing
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bnlab.practice.progress.tables import SCHEMA_VERSION, add_missing, tables
+from bnlab.practice.progress.values import complaint
 
 BUSY_SECONDS = 10.0  # how long to wait for another process that is writing
 # What SQLite answers if the file is not, or is no longer, the one that was meant. That it is locked is not among them.
@@ -20,6 +21,7 @@ SUSPICIOUS = {
 }
 
 Found = TypeVar("Found")
+Rows = list[tuple[Any, ...]]
 
 
 class FileError(ValueError):
@@ -45,6 +47,13 @@ class ProgressFile:
         """Remember what the learner should know, once."""
         if notice not in self.notices:
             self.notices.append(notice)
+
+    def sound(self, table: str, rows: Rows) -> Rows:
+        """The rows of a table whose every value can be what it should be; a notice says how many are not."""
+        found = [row for row in rows if complaint(table, row) is None]
+        if len(found) < len(rows):
+            self.note(f"Of your {table}, {len(rows) - len(found)} could not be read ({self.path}).")
+        return found
 
     def read(self, query: Callable[[sqlite3.Connection], Found]) -> Found:
         """What a query finds, in one transaction. A table that the file does not have yet is empty.

@@ -3,19 +3,21 @@
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 import platformdirs
 
-from bnlab.practice.progress.file import FileError, ProgressFile, in_nothing
+from bnlab.practice.progress import transfer
+from bnlab.practice.progress.file import FileError, ProgressFile, Rows, in_nothing
 from bnlab.practice.progress.records import (
     Answer,
     AnswerKind,
     Attempt,
     Commitment,
+    RequestKind,
     Sitting,
     SittingKind,
     TaskSummary,
@@ -23,9 +25,9 @@ from bnlab.practice.progress.records import (
     row_of,
     sitting_of,
 )
+from bnlab.practice.progress.values import complaint
 
 Kept = TypeVar("Kept")
-Rows = list[tuple[Any, ...]]
 
 
 class Progress:
@@ -69,7 +71,7 @@ class Progress:
         """Keep the first commitment to a prediction; later ones change nothing."""
         self._execute("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?)", id, choice, confidence, _now())
 
-    def record_request(self, task: str, kind: Literal["hint", "solution"], level: int = 0) -> None:
+    def record_request(self, task: str, kind: RequestKind, level: int = 0) -> None:
         """Keep that a hint, of some level, or the solution was asked for."""
         self._execute("INSERT INTO requests VALUES (?, ?, ?, ?)", task, kind, level, _now())
 
@@ -82,7 +84,7 @@ class Progress:
         """The commitments by prediction, the oldest first."""
         return {row[0]: Commitment(*row) for row in self._rows("SELECT * FROM predictions ORDER BY rowid")}
 
-    def count_requests(self, task: str, kind: Literal["hint", "solution"]) -> int:
+    def count_requests(self, task: str, kind: RequestKind) -> int:
         """How often a task's hints or its solution were asked for."""
         return len(self._rows("SELECT 1 FROM requests WHERE task = ? AND kind = ?", task, kind))
 
@@ -99,9 +101,8 @@ class Progress:
     def failures(self) -> dict[str, str]:
         """The tasks whose latest attempt failed, and when that was; the oldest first."""
         latest = "SELECT max(rowid) FROM attempts GROUP BY task"
-        return dict(
-            self._rows(f"SELECT task, at FROM attempts WHERE rowid IN ({latest}) AND NOT passed ORDER BY rowid")
-        )
+        rows = self._rows(f"SELECT * FROM attempts WHERE rowid IN ({latest}) AND NOT passed ORDER BY rowid")
+        return {task: at for task, *_, at in self._file.sound("attempts", rows)}
 
     # --- the interview
 
@@ -139,23 +140,21 @@ class Progress:
         Raises:
             ValueError: a value outside its range, or `at` is before the last answer to the question; nothing is kept.
         """
-        _expect_in(get_args(AnswerKind), "kind", kind)
-        _expect_within(1, "score", score)
-        _expect_within(100, "confidence", 0 if confidence is None else confidence)
-        _expect_within(float("inf"), "seconds", seconds)
+        text = None if text is None else _storable(text)
         marks = tuple(points), tuple(red_flags), float(score), confidence
+        answer = Answer(question, kind, sitting, *marks, text, float(seconds), _utc(at))
+        _expect_sound("answers", row_of(answer))
 
         def insert(store: sqlite3.Connection) -> Answer:
-            moment = _utc(at)  # not earlier than here, since another process may have had its turn before this one
+            moment = _utc(at)  # now is when it is this process's turn to write
             (last,) = store.execute("SELECT max(at) FROM answers WHERE question = ?", (question,)).fetchone()
             if last is not None and moment < last:
-                dated = f"the last answer to '{question}' is dated {last[:19]} UTC"
-                raise ValueError(f"the clock says {moment[:19]} UTC, but {dated}; set the clock right and answer again")
+                dated = f"the last answer to '{question}' is dated {_clock(last)}"
+                raise ValueError(f"the clock says {_clock(moment)}, but {dated}; set the clock right and answer again")
             known = store.execute("SELECT number FROM sittings WHERE number = ?", (sitting,)).fetchone()
-            own = None if known is None else sitting
-            answer = Answer(question, kind, own, *marks, None if text is None else _storable(text), seconds, moment)
-            store.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row_of(answer))
-            return answer
+            kept = answer._replace(sitting=None if known is None else sitting, at=moment)
+            store.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row_of(kept))
+            return kept
 
         return self._write(insert)
 
@@ -163,7 +162,8 @@ class Progress:
         """The answers, or those to a question, of a sitting, or both; the oldest first."""
         wanted = "(? IS NULL OR question = ?) AND (? IS NULL OR sitting = ?)"
         statement = f"SELECT * FROM answers WHERE {wanted} ORDER BY at, rowid"
-        return [answer_of(row) for row in self._rows(statement, question, question, sitting, sitting)]
+        rows = self._rows(statement, question, question, sitting, sitting)
+        return [answer_of(row) for row in self._file.sound("answers", rows)]
 
     def begin_sitting(self, kind: SittingKind, about: Mapping[str, Any]) -> int | None:
         """Open a sitting; its number, or None if it could not be kept.
@@ -175,36 +175,54 @@ class Progress:
         Raises:
             ValueError: another kind, or JSON cannot hold `about`.
         """
-        _expect_in(get_args(SittingKind), "kind", kind)
         try:
             text = json.dumps(dict(about), sort_keys=True, allow_nan=False)
         except (TypeError, ValueError):
             raise ValueError(f"about: expected what JSON can hold, got {about!r}") from None
+        values = kind, text, _now()
+        _expect_sound("sittings", (1, *values, None))
 
         def insert(store: sqlite3.Connection) -> int | None:
-            values = kind, text, _now()
             return store.execute("INSERT INTO sittings (kind, about, begun) VALUES (?, ?, ?)", values).lastrowid
 
         return self._write(insert)
 
     def end_sitting(self, number: int) -> None:
         """Keep that a sitting has ended; the first end counts."""
-        self._execute("UPDATE sittings SET ended = ? WHERE number = ? AND ended IS NULL", _now(), number)
+        statement = "UPDATE sittings SET ended = ? WHERE number = ? AND ended IS NULL"
+        self._execute_in(number, statement, _now(), number)
 
     def sittings(self, kind: SittingKind | None = None) -> list[Sitting]:
         """The sittings, or those of a kind, the oldest first."""
-        rows = self._rows("SELECT * FROM sittings WHERE ? IS NULL OR kind = ? ORDER BY number", kind, kind)
-        return [sitting_of(row) for row in rows]
+        rows = self._rows("SELECT * FROM sittings WHERE ? IS NULL OR kind = ? ORDER BY begun, number", kind, kind)
+        return [sitting_of(row) for row in self._file.sound("sittings", rows)]
 
     def record_choice(self, sitting: int, item: str, choice: str) -> None:
         """Keep the first choice for an item of a test; later ones change nothing."""
-        self._execute("INSERT OR IGNORE INTO choices VALUES (?, ?, ?, ?)", sitting, item, choice, _now())
+        statement = "INSERT OR IGNORE INTO choices VALUES (?, ?, ?, ?)"
+        self._execute_in(sitting, statement, sitting, item, choice, _now())
 
     def choices(self, sitting: int) -> dict[str, str]:
         """What was chosen in a sitting, by item, in the order of the choices."""
         return dict(self._rows("SELECT item, choice FROM choices WHERE sitting = ? ORDER BY rowid", sitting))
 
     # --- the file
+
+    def export(self, path: str | Path) -> dict[str, int]:
+        """Write all that is kept to a new JSON file; the number of rows by table.
+
+        Raises:
+            ValueError: nothing is kept, it cannot be read, the file exists or cannot be written; none is left behind.
+        """
+        return transfer.export(self._file, Path(path))
+
+    def import_(self, path: str | Path) -> dict[str, int]:
+        """Add what an exported file has and this one has not, in order of time; the number of rows added by table.
+
+        Raises:
+            ValueError: the file is no export, or the progress cannot be written; nothing was changed.
+        """
+        return transfer.import_(self._file, Path(path))
 
     def _rows(self, statement: str, *values: Any) -> Rows:
         def query(store: sqlite3.Connection) -> Rows:
@@ -219,6 +237,14 @@ class Progress:
     def _execute(self, statement: str, *values: Any) -> None:
         self._write(lambda store: store.execute(statement, values))
 
+    def _execute_in(self, sitting: int, statement: str, *values: Any) -> None:
+        def change(store: sqlite3.Connection) -> None:
+            if store.execute("SELECT 1 FROM sittings WHERE number = ?", (sitting,)).fetchone() is None:
+                raise FileError(f"This was not added to your progress: there is no sitting {sitting} ({self.path}).")
+            store.execute(statement, values)
+
+        self._write(change)
+
     def _write(self, change: Callable[[sqlite3.Connection], Kept]) -> Kept | None:
         try:
             return self._file.write(change)
@@ -229,6 +255,10 @@ class Progress:
 
 def _storable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()  # lone surrogates cannot be stored
+
+
+def _clock(moment: str) -> str:
+    return f"{moment[:19].replace('T', ' ')} UTC"
 
 
 def _now() -> str:
@@ -243,11 +273,6 @@ def _utc(at: datetime | None) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _expect_in(known: tuple[str, ...], name: str, got: str) -> None:
-    if got not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {got!r}")
-
-
-def _expect_within(most: float, name: str, got: float) -> None:
-    if not 0 <= got <= most:
-        raise ValueError(f"{name}: expected a number from 0 to {most:g}, got {got!r}")
+def _expect_sound(table: str, row: Sequence[Any]) -> None:
+    if fault := complaint(table, row):
+        raise ValueError(fault)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 AnswerKind = Literal["quiz", "review", "mock", "notebook"]
+RequestKind = Literal["hint", "solution"]
 SittingKind = Literal["mock", "pretest", "posttest"]
 
 
