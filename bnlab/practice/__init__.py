@@ -3,7 +3,7 @@
 from bnlab.practice.exercises.checking import check
 from bnlab.practice.exercises.help import exercises, hint, restore, solution
 from bnlab.practice.exercises.predictions import calibration, predict, reveal
-from bnlab.practice.interview import ask, recall
+from bnlab.practice.interview import ask, mark, posttest, pretest, recall
 
 __all__ = [
     "ask",
@@ -11,7 +11,10 @@ __all__ = [
     "check",
     "exercises",
     "hint",
+    "mark",
+    "posttest",
     "predict",
+    "pretest",
     "recall",
     "restore",
     "reveal",

@@ -79,7 +79,7 @@ def test_the_rubric_shows_its_weights_and_a_red_flag_its_reason():
 def test_every_text_is_escaped():
     page = shown(Asked((HOSTILE,)))
     assert {tag for tag, _ in page.tags} == {
-        "div", "p", "strong", "small", "code", "details", "summary", "pre", "ul", "li", "a",
+        "div", "p", "strong", "small", "code", "details", "summary", "pre", "ol", "li", "a",
     }  # fmt: skip
     assert all(text in page.all for text in ("<b>1 < 2</b> &", "<i>Yes</i> & no.", "</pre><script>"))
     assert shown(Recall((HOSTILE,))).all.startswith("Is <b>1 < 2</b> & a < b?<i>Yes</i> & no.")
@@ -188,8 +188,8 @@ def test_a_part_is_printed(part, capsys):
         "short": "<i>Yes</i> & no.",
         "two_minutes": "One.\n\nTwo `x <= y`.",
         "whiteboard": "    a < b\n      </pre><script>",
-        "rubric": "- x < y (3)\n- `<p>` (2)\n- third (1)",
-        "red_flags": "- “<u>no</u>” a & b",
+        "rubric": "1. x < y (3)\n2. `<p>` (2)\n3. third (1)",
+        "red_flags": "1. “<u>no</u>” a & b",
     }
     assert capsys.readouterr().out == f"{PARTS[part]}:\n{expected[part]}\n"
 
@@ -206,6 +206,23 @@ def test_code_is_not_broken_at_its_hyphens():
     answers = Answers("word " * 15 + "the answer is m-1 and-so-on.", "x", "x")
     asked = Asked((Question(**{**vars(HOSTILE), "id": "a-long-id-" + "x" * 50, "answers": answers}),))
     assert not re.search(r"-\n", repr(asked))
+
+
+# --- marking
+
+
+def test_a_card_says_how_to_mark_it_with_what_one_may_type():
+    line = shown(ask("largest-x-hat")).visible
+    assert 'Mark yourself: mark("largest-x-hat", [1, 3], red_flags=[], confidence=60)' in line
+    assert " ".join(repr(ask("largest-x-hat")).split()).endswith(
+        'mark("largest-x-hat", [1, 3]) keeps that you made points 1 and 3 of the rubric.)'
+    )
+
+
+def test_points_and_red_flags_are_numbered_for_it():
+    page = Asked((HOSTILE,))._repr_html_()
+    assert "<ol><li>x &lt; y (3)</li><li><code>&lt;p&gt;</code> (2)</li><li>third (1)</li></ol>" in page
+    assert "<ol><li>“&lt;u&gt;no&lt;/u&gt;” a &amp; b</li></ol>" in page
 
 
 # --- what is refused

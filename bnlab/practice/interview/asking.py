@@ -42,9 +42,9 @@ class Asked:
         Example:
             >>> ask("largest-x-hat").answer("rubric")
             What a full answer contains:
-            - the bound is the root of the count less one, whatever the outlier (3)
-            - why: the values add up to 0 and their squares to at most the count (2)
-            - two values per channel become +1 and -1 (2)
+            1. the bound is the root of the count less one, whatever the outlier (3)
+            2. why: the values add up to 0 and their squares to at most the count (2)
+            3. two values per channel become +1 and -1 (2)
         """
         if part not in PARTS:
             raise ValueError(f"expected one of {', '.join(PARTS)}, got {part!r}")
@@ -94,7 +94,8 @@ def ask(*ids: str) -> Asked:
         >>> ask("largest-x-hat")
         How large can one normalised value be in a batch of m values per channel?
         (Answer aloud, then: ask("largest-x-hat").answer("short"). There are also
-        "two_minutes", "whiteboard", "rubric" and "red_flags".)
+        "two_minutes", "whiteboard", "rubric" and "red_flags".
+        mark("largest-x-hat", [1, 3]) keeps that you made points 1 and 3 of the rubric.)
     """
     if not ids:
         raise ValueError("expected the id of a question, got none")
@@ -143,16 +144,18 @@ def exhibits(question: Question) -> list[str]:
 
 def _asked(question: Question) -> str:
     others = '"two_minutes", "whiteboard", "rubric" and "red_flags"'
-    hint = f'(Answer aloud, then: ask("{question.id}").answer("short"). There are also {others}.)'
+    hint = f'(Answer aloud, then: ask("{question.id}").answer("short"). There are also {others}.'
+    keep = f'mark("{question.id}", [1, 3]) keeps that you made points 1 and 3 of the rubric.)'
     shown = "".join(f"\n\n{textwrap.indent(text, '    ')}\n" for text in exhibits(question))
-    return f"{_wrapped(question.prompt)}{shown}\n{_wrapped(hint)}"
+    return f"{_wrapped(question.prompt)}{shown}\n{_wrapped(hint)}\n{_wrapped(keep)}"
 
 
 def _text(question: Question, part: str) -> str:
     if part == "whiteboard":
         return textwrap.indent(question.answers.whiteboard, "    ")
     if part in {"rubric", "red_flags"}:
-        return "\n".join(_wrapped(f"- {item}", indent="  ") for item in _items(question, part))
+        numbered = enumerate(_items(question, part), start=1)
+        return "\n".join(_wrapped(f"{number}. {item}", indent="   ") for number, item in numbered)
     return "\n\n".join(_wrapped(paragraph) for paragraph in _split(getattr(question.answers, part)))
 
 
@@ -186,13 +189,15 @@ def _body(question: Question, part: str) -> str:
     if part == "whiteboard":
         return _lines(question.answers.whiteboard)
     if part in {"rubric", "red_flags"}:
-        return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in _items(question, part))}</ul>"
+        return f"<ol>{''.join(f'<li>{_inline(item)}</li>' for item in _items(question, part))}</ol>"
     return _paragraphs(getattr(question.answers, part))
 
 
 def _about(question: Question) -> str:
     further = " or ".join(f"<code>ask(&quot;{one}&quot;)</code>" for one in question.follow_ups)
+    marked = f"<code>mark(&quot;{question.id}&quot;, [1, 3], red_flags=[], confidence=60)</code>"
     lines = [
+        f"Mark yourself: {marked} if you made points 1 and 3, said no red flag, and had expected 60% of a full answer.",
         _chapter(question),
         f"Done in the exercise <code>{question.exercise}</code>." if question.exercise else "",
         f"An interviewer may go on with {further}." if further else "",

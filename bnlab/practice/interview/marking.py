@@ -1,0 +1,75 @@
+"""How an answer is marked: the points of the rubric that it made, as a share of all their weight."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from bnlab.practice.exercises.verdict import Note
+from bnlab.practice.interview.asking import question_of
+from bnlab.practice.interview.bank import Question
+from bnlab.practice.interview.schedule import next_due
+from bnlab.practice.progress import Progress
+
+
+def score_of(question: Question, points: Iterable[int]) -> float:
+    """The share of the rubric's weight that some of its points have.
+
+    Args:
+        question: whose rubric it is.
+        points: their numbers, from 1.
+
+    Example:
+        >>> from bnlab.practice.interview import questions
+        >>> score_of(questions()["largest-x-hat"], [1, 3])  # of the weights 3, 2 and 2
+        0.7142857142857143
+    """
+    weights = [point.weight for point in question.rubric]
+    return sum(weights[number - 1] for number in set(points)) / sum(weights)
+
+
+def mark(
+    id: str,  # noqa: A002 - that is what it is called everywhere
+    points: Iterable[int],
+    red_flags: Iterable[int] = (),
+    confidence: int | None = None,
+) -> Note:
+    """Keep how you answered a question of the bank, and say when to answer it again.
+
+    Args:
+        id: of the question.
+        points: numbers, from 1, of the rubric's points that you made; `[]` if you made none.
+        red_flags: numbers, from 1, of the red flags that you said.
+        confidence: how much of a full answer you expected to give, in whole percent; best written down before you
+            answer. None for no guess.
+
+    Returns:
+        What share of a full answer it was, what was missing, and when the question comes back.
+
+    Raises:
+        ValueError: there is no such question, point or red flag, or the confidence is no percentage; nothing is kept.
+    """
+    question, progress = question_of(id), Progress()
+    made = _numbers("points", points, len(question.rubric))
+    said = _numbers("red_flags", red_flags, len(question.red_flags))
+    if confidence is not None and (type(confidence) is not int or not 0 <= confidence <= 100):
+        raise ValueError(f"confidence: expected a whole percentage from 0 to 100, or None, got {confidence!r}")
+    score = score_of(question, made)
+    progress.record_answer(id, kind="notebook", points=made, red_flags=said, score=score, confidence=confidence)
+    back = next_due(progress.answers(question=id), datetime.now(UTC))
+    missing = [one.point for number, one in enumerate(question.rubric, start=1) if number not in made]
+    paragraphs = [
+        f"Not made: {'; '.join(missing)}." if missing else "Every point of the rubric was made.",
+        *(f"You said “{flag.says}” {flag.why}" for flag in (question.red_flags[number - 1] for number in said)),
+        "" if confidence is None else f"You had expected {confidence}%.",
+        "" if back is None else f"It comes back on {back.astimezone():%d %B %Y}.",
+        progress.notice or "",
+    ]
+    return Note(f"{id}: {100 * score:.0f}% of a full answer.", "\n\n".join(filter(None, paragraphs)))
+
+
+def _numbers(name: str, given: Iterable[int], most: int) -> tuple[int, ...]:
+    """The numbers in order, none twice."""
+    listed = list(given) if isinstance(given, Iterable) else [None]
+    for one in listed:
+        if type(one) is not int or not 1 <= one <= most:
+            raise ValueError(f"{name}: expected numbers from 1 to {most}, such as [1, 3], got {given!r}")
+    return tuple(sorted(set(listed)))
