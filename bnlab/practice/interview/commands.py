@@ -1,0 +1,142 @@
+"""`bnlab interview`: the commands of the interview room. What they need is loaded when one is called."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
+
+app = typer.Typer(no_args_is_help=True, help="Practice for an interview: questions, a review, a timed mock.")
+
+Topic = Annotated[str | None, typer.Option("--topic", help="Only questions of this topic.")]
+Level = Annotated[
+    str | None, typer.Option("--level", help="Only questions of this level: screen, core, deep, research.")
+]
+Role = Annotated[
+    str | None, typer.Option("--role", help="data-scientist, ml-engineer, research-scientist, manager, any.")
+]
+Draw = Annotated[
+    int | None, typer.Option("--seed", help="Of the draw of questions; another one each time if not given.")
+]
+Report = Annotated[Path | None, typer.Option("--report", help="Where the report goes: an .html or .md file.")]
+
+
+@app.command()
+def quiz(
+    topic: Topic = None,
+    level: Level = None,
+    role: Role = None,
+    questions: Annotated[int, typer.Option("--questions", min=1, help="How many, at most.")] = 5,
+    seed: Draw = None,
+) -> None:
+    """Answer questions, those first that you never answered, then those that you know least."""
+    with _room() as (room, talk):
+        room.quiz(talk, topic, level, role, most=questions, seed=seed)
+
+
+@app.command()
+def review(
+    questions: Annotated[int | None, typer.Option("--questions", min=1, help="How many, at most; else all.")] = None,
+) -> None:
+    """Answer again what is due today, the most forgotten first."""
+    with _room() as (room, talk):
+        room.review(talk, questions)
+
+
+@app.command()
+def mock(
+    role: Role = None,
+    minutes: Annotated[int, typer.Option("--minutes", min=5, max=180, help="How long it lasts.")] = 30,
+    seed: Draw = None,
+    report: Report = None,
+) -> None:
+    """Sit a timed mock interview, and get a scorecard and a report."""
+    with _room() as (room, talk):
+        room.mock(talk, role, minutes, seed, report)
+
+
+@app.command()
+def report(
+    number: Annotated[int | None, typer.Argument(help="Which mock; the latest if not given.")] = None,
+    report: Report = None,
+) -> None:
+    """Make the report of a mock again."""
+    with _room() as (room, talk):
+        room.report(talk.write, number, report)
+
+
+@app.command()
+def progress(
+    picture: Annotated[Path | None, typer.Option("--picture", help="Where a picture of it goes: a .png file.")] = None,
+) -> None:
+    """Print what you know, by topic and by role."""
+    with _room() as (room, talk):
+        room.progress(talk.write, picture)
+
+
+@app.command("list")
+def list_questions(
+    topic: Topic = None,
+    level: Level = None,
+    role: Role = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,  # noqa: FBT002 - typer's way of a flag
+) -> None:
+    """Print the questions."""
+    with _room() as (room, talk):
+        room.list_questions(talk.write, topic, level, role, as_json=as_json)
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="Of the question.")],  # noqa: A002 - that is what it is called everywhere
+) -> None:
+    """Print a question with its answers, rubric and red flags."""
+    with _room() as (room, talk):
+        room.show(talk.write, id)
+
+
+@app.command()
+def pretest() -> None:
+    """Take the test of ten questions before the course."""
+    with _room() as (room, talk):
+        room.run_test(talk, "pretest")
+
+
+@app.command()
+def posttest() -> None:
+    """Take the same test after the course, and see both."""
+    with _room() as (room, talk):
+        room.run_test(talk, "posttest")
+
+
+@app.command()
+def cards(
+    anki: Annotated[Path, typer.Option("--anki", help="The deck to write, such as batch-norm.apkg.")],
+) -> None:
+    """Write the questions as a deck of cards for Anki."""
+    with _room() as (room, talk):
+        room.cards(talk.write, anki)
+
+
+@contextmanager
+def _room() -> Iterator[tuple[ModuleType, Any]]:
+    """The room's module and a conversation in this terminal.
+
+    A ValueError becomes one line on stderr and exit status 2; Ctrl-C becomes exit status 130.
+    """
+    for stream in (sys.stdin, sys.stdout):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # what a terminal cannot show, or sent, is no error
+    try:
+        from bnlab.practice.interview.room import entrance, talk  # noqa: PLC0415 - loads torch and matplotlib
+
+        yield entrance, talk.Talk()
+    except ValueError as error:
+        print(f"bnlab: {error}", file=sys.stderr)  # noqa: T201 - a command prints
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,114 @@
+"""A quiz, a review of what is due, and the ten items of the test before and after the course."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bnlab.practice.interview.bank import Question
+from bnlab.practice.interview.pretest import NO_IDEA, Item, Kind, given, items, keep, outcome
+from bnlab.practice.interview.room.answering import Room, answer, more, when
+from bnlab.practice.interview.room.choosing import weakest_first
+from bnlab.practice.interview.room.talk import Left
+from bnlab.practice.interview.schedule import Due, due, next_due
+
+QUIZ_INSTEAD = 5  # questions of the quiz that is offered where nothing is due
+
+
+def quiz(room: Room, questions: Sequence[Question], most: int, seed: int | None = None) -> None:
+    """Ask up to `most` of the questions, those that the learner knows least first."""
+    room.tell_notice()
+    wanted = weakest_first(questions, room.progress.answers(), seed)[:most]
+    try:
+        for number, question in enumerate(wanted, start=1):
+            answer(room, question, f"Question {number} of {len(wanted)} · {_about(question)}", kind="quiz")
+            more(room.talk, question)
+    except Left:
+        pass
+    room.talk.say(_summary(room, len(wanted)))
+
+
+def review(room: Room, most: int | None = None) -> None:
+    """Ask what is due, the most forgotten first; where nothing is, say when the next is, and offer a quiz."""
+    waiting = due(room.progress.answers(), room.progress.failures(), room.bank, datetime.now(UTC))[:most]
+    room.tell_notice()
+    if not waiting:
+        _nothing_due(room)
+        return
+    try:
+        for number, one in enumerate(waiting, start=1):
+            question = room.bank[one.question]
+            answer(room, question, f"Review {number} of {len(waiting)} · {_about(question)}{_why(one)}", kind="review")
+            more(room.talk, question)
+    except Left:
+        pass
+    room.talk.say(_summary(room, len(waiting)))
+
+
+def _nothing_due(room: Room) -> None:
+    now = datetime.now(UTC)
+    later = next_due(room.progress.answers(), now)
+    wait = "no question has been answered yet" if later is None else f"the next comes back {when(later, now)}"
+    room.talk.say(f"Nothing is due: {wait}.")
+    try:
+        wanted = room.talk.ask(f"A quiz of {QUIZ_INSTEAD} questions instead? (y for yes, Enter for no)", _yes)
+    except Left:
+        return
+    if wanted:
+        quiz(room, list(room.bank.values()), QUIZ_INSTEAD)
+
+
+def _about(question: Question) -> str:
+    return f"{question.topic} · {question.level}"
+
+
+def _why(one: Due) -> str:
+    return "" if one.why == "schedule" else f" · {one.why}"
+
+
+def _yes(line: str) -> bool:
+    if line.lower() not in {"", "y", "yes", "n", "no"}:
+        raise ValueError(f"expected y or Enter, got {line!r}")
+    return line.lower().startswith("y")
+
+
+def _summary(room: Room, asked: int) -> str:
+    given = room.given
+    if not given:
+        return "Nothing was answered."
+    mean = sum(one.score for one in given) / len(given)
+    lost = len(given) - room.kept
+    kept = "all kept" if lost == 0 else f"{room.kept} kept"
+    return f"{len(given)} of {asked} answered, {kept}: on average {100 * mean:.0f}% of a full answer."
+
+
+def run_test(room: Room, kind: Kind) -> None:
+    """Ask the items of a test that are still open, keep each choice at once, and say what comes of it."""
+    talk = room.talk
+    try:
+        for number, item in enumerate(items(), start=1):
+            if item.id not in given(kind, room.progress):
+                keep(kind, {item.id: _choice(room, item, number)}, room.progress)
+                room.tell_notice()
+    except Left:
+        pass
+    answered = len(given(kind, room.progress))
+    if answered < len(items()):
+        talk.say(f"{answered} of {len(items())} answered and kept. `bnlab interview {kind}` goes on from there.")
+    elif kind == "pretest":
+        talk.say("Your answers are kept. After the course, `bnlab interview posttest` asks the same ten again.")
+    else:
+        found = outcome(room.progress)
+        talk.say(found.headline, *found.message.split("\n\n"))
+
+
+def _choice(room: Room, item: Item, number: int) -> str:
+    room.talk.say(f"{number}. {item.question}")
+    room.talk.say("\n".join(f"    {letter}  {text}" for letter, text in item.lettered.items()))
+
+    def letter(line: str) -> str:
+        if line and line.lower() not in item.lettered:
+            raise ValueError(f"expected a, b, c or d, or Enter for no idea, got {line!r}")
+        return line.lower() or NO_IDEA
+
+    chosen = room.talk.ask("Which one? (a, b, c or d; Enter: no idea)", letter)
+    room.talk.write("")
+    return chosen

@@ -1,0 +1,95 @@
+"""What can be looked up: progress by topic and by role, the list of questions, one question with all its answers."""
+
+import json
+import textwrap
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+
+from matplotlib.figure import Figure
+
+from bnlab import figures
+from bnlab.figures.interview import Known
+from bnlab.practice.interview.asking import PARTS, exhibits
+from bnlab.practice.interview.bank import Question
+from bnlab.practice.interview.room.answering import part, red_flags_of, rubric
+from bnlab.practice.interview.room.choosing import ROLES, last_scores, suits
+from bnlab.practice.interview.room.talk import wrapped
+from bnlab.practice.interview.schedule import due
+from bnlab.practice.progress import Progress
+
+
+def progress_tables(bank: Sequence[Question], progress: Progress) -> str:
+    """By topic and by role: questions, how many are answered, the mean of their latest scores, how many are due."""
+    answers = progress.answers()
+    last = last_scores(answers)
+    by_id = {question.id: question for question in bank}
+    waiting = {one.question for one in due(answers, progress.failures(), by_id, datetime.now(UTC))}
+    roles = {
+        name: [question for question in bank if suits(question, role)] for name, role in ROLES.items() if role != "any"
+    }
+    tables = (("topic", _topics(bank)), ("role", roles))
+    return "\n\n".join(_table(title, groups, last, waiting) for title, groups in tables)
+
+
+def progress_picture(bank: Sequence[Question], progress: Progress) -> Figure:
+    """The table by topic as a figure."""
+    last = last_scores(progress.answers())
+    known = {}
+    for topic, questions in _topics(bank).items():
+        scores = [last[question.id] for question in questions if question.id in last]
+        known[topic] = Known(len(questions), len(scores), sum(scores) / len(scores) if scores else None)
+    answered = sum(one.answered for one in known.values())
+    return figures.progress_by_topic(known, title=f"{answered} of {len(bank)} questions answered at least once")
+
+
+def listing(questions: Iterable[Question], progress: Progress) -> str:
+    """A line for each question: id, topic, level, latest score."""
+    last = last_scores(progress.answers())
+    rows = [f"{'question':32}{'topic':24}{'level':10}{'score':>5}"]
+    for question in questions:
+        score = f"{100 * last[question.id]:.0f}%" if question.id in last else "-"
+        rows.append(f"{question.id:32}{question.topic:24}{question.level:10}{score:>5}")
+    return "\n".join(rows)
+
+
+def listing_as_json(questions: Iterable[Question]) -> str:
+    """The same for a program, with prompts, roles and chapters, and without anything of the learner's."""
+    names = ("id", "topic", "level", "roles", "prompt", "chapter")
+    return json.dumps([{name: getattr(one, name) for name in names} for one in questions], indent=1, ensure_ascii=False)
+
+
+def everything(question: Question) -> str:
+    """A question with its answers, rubric, red flags and links, in 80 columns."""
+    paragraphs = [
+        f"{question.id} · {question.topic} · {question.level} · {', '.join(question.roles)}",
+        question.prompt,
+        *(textwrap.indent(text, "    ") for text in exhibits(question)),
+        *(text for name in ("short", "two_minutes", "whiteboard") for text in part(question, name)),
+    ]
+    lists = ((PARTS["rubric"], rubric(question)), (PARTS["red_flags"], red_flags_of(question)))
+    links = {
+        "Chapter": question.chapter,
+        "An interviewer may go on with": ", ".join(question.follow_ups),
+        "Exercise": question.exercise,
+        "Claim": question.claim,
+        "Source": question.source,
+    }
+    about = "\n".join(wrapped(f"{name}: {value}", "  ") for name, value in links.items() if value)
+    return "\n\n".join([*map(wrapped, paragraphs), *(f"{title}:\n\n{body}" for title, body in lists), about])
+
+
+def _topics(bank: Iterable[Question]) -> dict[str, list[Question]]:
+    topics: dict[str, list[Question]] = {}
+    for question in bank:
+        topics.setdefault(question.topic, []).append(question)
+    return topics
+
+
+def _table(title: str, groups: dict[str, list[Question]], last: dict[str, float], waiting: Collection[str]) -> str:
+    rows = [f"{title:24}{'questions':>10}{'answered':>10}{'score':>8}{'due':>6}"]
+    for name, questions in groups.items():
+        scores = [last[question.id] for question in questions if question.id in last]
+        mean = f"{100 * sum(scores) / len(scores):.0f}%" if scores else "-"
+        late = sum(question.id in waiting for question in questions)
+        rows.append(f"{name:24}{len(questions):>10}{len(scores):>10}{mean:>8}{late:>6}")
+    return "\n".join(rows)
