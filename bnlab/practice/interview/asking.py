@@ -73,7 +73,7 @@ class Recall:
 
     def _repr_html_(self) -> str:
         return "".join(
-            _fold(_inline(question.prompt), f"{_paragraphs(question.answers.short)}<p>{_chapter(question)}</p>")
+            _fold(in_html(question.prompt), f"{_paragraphs(question.answers.short)}<p>{_chapter(question)}</p>")
             for question in self.questions
         )
 
@@ -178,18 +178,19 @@ def _split(text: str) -> list[str]:
 
 def _card(question: Question) -> str:
     about = f"{question.topic.replace('-', ' ')}, {question.level}"
-    prompt = f"<p><strong>{_inline(question.prompt)}</strong> <small>({about})</small></p>"
-    shown = "".join(map(_lines, exhibits(question)))
-    folds = "".join(_fold(title, _body(question, part)) for part, title in PARTS.items())
+    prompt = f"<p><strong>{in_html(question.prompt)}</strong> <small>({about})</small></p>"
+    shown = "".join(map(lines_in_html, exhibits(question)))
+    folds = "".join(_fold(title, body_of(question, part)) for part, title in PARTS.items())
     style = "border-left: 4px solid #0072B2; padding: 0 0 0 1em; margin: 0 0 1.5em 0"
     return f'<div style="{style}">{prompt}{shown}{folds}{_about(question)}</div>'
 
 
-def _body(question: Question, part: str) -> str:
+def body_of(question: Question, part: str) -> str:
+    """One part of what there is to know, as HTML."""
     if part == "whiteboard":
-        return _lines(question.answers.whiteboard)
+        return lines_in_html(question.answers.whiteboard)
     if part in {"rubric", "red_flags"}:
-        return f"<ol>{''.join(f'<li>{_inline(item)}</li>' for item in _items(question, part))}</ol>"
+        return f"<ol>{''.join(f'<li>{in_html(item)}</li>' for item in _items(question, part))}</ol>"
     return _paragraphs(getattr(question.answers, part))
 
 
@@ -214,13 +215,15 @@ def _fold(title: str, body: str) -> str:
     return f'<details style="padding: 0.2em 0"><summary>{title}</summary>{body}</details>'
 
 
-def _lines(text: str) -> str:
+def lines_in_html(text: str) -> str:
+    """Code, formulas or a drawing, line by line."""
     return f"<pre><code>{html.escape(text)}</code></pre>"  # a bare pre is not monospaced there
 
 
 def _paragraphs(text: str) -> str:
-    return "".join(f"<p>{_inline(paragraph)}</p>" for paragraph in _split(text))
+    return "".join(f"<p>{in_html(paragraph)}</p>" for paragraph in _split(text))
 
 
-def _inline(text: str) -> str:
+def in_html(text: str) -> str:
+    """A paragraph, names of code between backticks set as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
