@@ -8,6 +8,7 @@ import pytest
 from torch import nn
 
 from bnlab import reference
+from bnlab.experiments.claims import ledger
 from bnlab.experiments.optimisers import SGD
 from bnlab.experiments.training import train
 from bnlab.layers.ghost import GhostBatchNorm1d
@@ -104,3 +105,43 @@ def test_the_cheat_sheets_defaults_are_torchs():
     layer = nn.BatchNorm1d(1)
     assert float(pytorch["`momentum`"].split(",")[0]) == layer.momentum
     assert float(pytorch["eps, inside the root"]) == layer.eps
+
+
+# --- the manager's page
+
+MANAGERS_PAGE = (NOTEBOOKS / "aids" / "managers_page.md").read_text(encoding="utf-8")
+
+
+def test_the_managers_numbers_are_three_of_the_ledger():
+    rows = [row for row in table_rows("managers_page.md") if row[-1].startswith("`")]
+    stored = ledger()
+    assert [row[1] for row in rows] == [stored[row[2].strip("`")].measured for row in rows]
+    assert len(rows) == 3
+
+
+def test_the_managers_product_is_that_of_its_numbers():
+    stored = ledger()
+    steps, left = (stored[claim].effect for claim in ("steps-relu-fourteen", "hours-as-steps"))
+    assert f"A\ngain of {steps:.2g} in steps, of which {left:.2g} is left in hours, is {steps * left:.1f} in cost." in (
+        MANAGERS_PAGE
+    )
+
+
+def test_the_managers_chapters_are_those_of_the_claims():
+    stored = ledger()
+    chapters = {stored[row[2].strip("`")].chapter for row in table_rows("managers_page.md") if row[-1].startswith("`")}
+    assert chapters == set(re.findall(r"\.\./(\w+)\.ipynb", MANAGERS_PAGE))
+
+
+def test_the_manager_asks_four_questions_and_each_has_a_good_answer():
+    section = MANAGERS_PAGE.split("## Four questions to ask the team")[1].split("## ")[0]
+    questions = re.split(r"^\d\. ", section, flags=re.MULTILINE)[1:]
+    assert len(questions) == 4
+    assert all(re.match(r"\*\*[^*]+\?\*\* A good answer", " ".join(one.split())) for one in questions)
+
+
+def test_the_managers_page_fits_a_page_and_has_no_code_to_run():
+    assert len(MANAGERS_PAGE.splitlines()) <= 60
+    assert len(re.findall(r"\w+", MANAGERS_PAGE)) <= 600
+    assert "```" not in MANAGERS_PAGE
+    assert set(re.findall(r"`([^`]+)`", MANAGERS_PAGE)) <= {claim.id for claim in ledger()}
