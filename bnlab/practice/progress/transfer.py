@@ -199,5 +199,5 @@ def _first(table: str, kept: Rows, incoming: Rows) -> tuple[Rows, set[Row]]:
     for row in incoming:
         if key(row) not in first or row[at] < first[key(row)][at]:
             first[key(row)] = row
-    before = set(kept)
-    return [row for row in first.values() if row not in before], before - set(first.values())
+    new = set(first.values()) - set(kept)
+    return [row for row in dict.fromkeys(incoming) if row in new], set(kept) - set(first.values())

@@ -3,35 +3,25 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from bnlab.practice.progress import Progress, TaskSummary, file, tables
+from bnlab.practice.progress import Progress, file, tables
 from bnlab.practice.progress import progress as records
+from tests.practice.progress.children import ask, run, start
 
 SOURCE = "def f(x):\n    return x  # é"
 NOT_A_DATABASE = b"These are the notes of somebody." * 40
 
-# A child process does not run the __init__ of bnlab.practice, which imports torch: a child that is to be killed after
-# some milliseconds must not take seconds to start.
-LOAD = f"""
-import os, resource, sqlite3, sys, types
-import bnlab
-sys.modules["bnlab.practice"] = types.ModuleType("bnlab.practice")
-sys.modules["bnlab.practice"].__path__ = [{str(Path(file.__file__).parent.parent)!r}]
-from bnlab.practice.progress import Progress
-progress = Progress(sys.argv[1])
-"""
 WRITE_FOREVER = """
 for number in range(10 ** 9):
-    progress.record_attempt("endless", f"{sys.argv[2]} {number}", passed=False)
+    text = f"{sys.argv[2]} {number}"
+    progress.record_answer("endless", kind="quiz", points=[1], red_flags=[], score=0.5, text=text)
     assert progress.notice is None, progress.notice
     print(number, flush=True)
 """
@@ -69,23 +59,6 @@ print([task for task in progress.summary()])
 """
 
 
-def start(code, directory, *arguments, **options):
-    command = [sys.executable, "-c", LOAD + code, str(directory), *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
-
-
-def run(code, directory, *arguments):
-    child = start(code, directory, *arguments)
-    output, _ = child.communicate("\n", timeout=60)
-    assert child.returncode == 0
-    return output.splitlines()
-
-
-def ask(path, statement):
-    with closing(sqlite3.connect(path)) as store:
-        return store.execute(statement).fetchall()
-
-
 @pytest.fixture
 def progress(tmp_path):
     return Progress(tmp_path)
@@ -101,58 +74,6 @@ def begun(progress):
 
 def set_aside(directory):
     return sorted(path.name for path in directory.iterdir() if path.name.startswith("progress-"))
-
-
-# --- what is kept
-
-
-def test_attempts_are_kept_in_order_with_their_source(progress):
-    progress.record_attempt("a", SOURCE, passed=False, misconception="wrong-axes")
-    progress.record_attempt("b", "other", passed=False)
-    progress.record_attempt("a", "second", passed=True)
-    kept = progress.attempts("a")
-    assert [attempt[:4] for attempt in kept] == [("a", SOURCE, False, "wrong-axes"), ("a", "second", True, None)]
-    assert all(isinstance(attempt.passed, bool) for attempt in kept)
-
-
-def test_the_time_is_kept_in_utc(progress):
-    progress.record_attempt("a", "", passed=True)
-    kept = datetime.fromisoformat(progress.attempts("a")[0].at)
-    assert kept.utcoffset() == timedelta(0)
-    assert abs(datetime.now(UTC) - kept) < timedelta(minutes=1)
-
-
-def test_the_first_commitment_to_a_prediction_counts(progress):
-    progress.record_prediction("p", "b", 60)
-    progress.record_prediction("p", "a", 100)
-    progress.record_prediction("q", "a", 50)
-    assert [commitment[:3] for commitment in progress.predictions().values()] == [("p", "b", 60), ("q", "a", 50)]
-
-
-def test_requests_are_counted_by_task_and_kind(progress):
-    progress.record_request("a", "hint", 1)
-    progress.record_request("a", "hint", 2)
-    progress.record_request("a", "solution")
-    assert [progress.count_requests("a", "hint"), progress.count_requests("a", "solution")] == [2, 1]
-    assert progress.count_requests("b", "hint") == 0
-
-
-def test_the_summary_has_each_task_with_its_latest_misconception(progress):
-    for task, passed, misconception in (
-        ("late", False, "eps-missing"),
-        ("lost", False, "wrong-axes"),
-        ("late", True, None),
-        ("lost", True, None),
-        ("lost", False, "raises"),
-    ):
-        progress.record_attempt(task, "", passed=passed, misconception=misconception)
-    assert progress.summary() == {"late": TaskSummary(2, True, None), "lost": TaskSummary(3, True, "raises")}
-
-
-def test_text_that_sqlite_cannot_hold_is_kept_escaped(progress):
-    progress.record_attempt("a", "'\ud800'", passed=True)
-    assert progress.attempts("a")[0].source == r"'\ud800'"
-    assert progress.notice is None
 
 
 # --- where it is kept
@@ -240,7 +161,7 @@ import time; time.sleep(0.5)
 def test_killed_writers_leave_every_acknowledged_write(tmp_path):
     chance = random.Random(20150211)
     progress, hot = Progress(tmp_path), 0
-    for kill in range(100):
+    for kill in range(60):
         with start(WRITE_FOREVER, tmp_path, str(kill)) as writer:
             acknowledged = writer.stdout.readline()
             time.sleep(chance.uniform(0, 0.02))
@@ -249,7 +170,7 @@ def test_killed_writers_leave_every_acknowledged_write(tmp_path):
         hot += (tmp_path / "progress.sqlite-journal").exists()
 
         expected = [f"{kill} {number}" for number in acknowledged.split()]
-        kept = [attempt.source for attempt in progress.attempts("endless") if attempt.source.startswith(f"{kill} ")]
+        kept = [answer.text for answer in progress.answers("endless") if answer.text.startswith(f"{kill} ")]
         assert expected
         assert kept[: len(expected)] == expected
         assert len(kept) <= len(expected) + 1  # the last one may have been stored and not yet acknowledged
