@@ -202,7 +202,8 @@ reveal("batch-norm-beside-a-copy")
 # %% [markdown]
 # Where each stands between memory and arithmetic, the **roofline** picture shows (Williams et al. 2009): to the right
 # operations for each byte moved, upwards operations a second. The slanted roof is the bandwidth of the copy, times the
-# operations for each byte. (Further right it would become flat; that part is not drawn.)
+# operations for each byte. (Further right it becomes flat, at what a core can compute. We have not measured that, so it
+# is not drawn.)
 
 # %%
 counted = {  # accesses, and a colour by its name
@@ -278,8 +279,9 @@ assert all(
 # %% [markdown]
 # All three do the same arithmetic. The first is vectorised. The second must add in the order written. The third walks
 # over values, `for value in x`, which numba does not vectorise: the most natural Python is the slow one. So measure
-# after each change. This is what steps brought us, on two cores with 1 MB of second-level cache each and 32 MB shared,
-# as a share of a copy's bandwidth or as a factor:
+# after each change. This is what steps brought us, as a share of a copy's bandwidth or as a factor. These numbers were
+# measured once, by hand, while the kernels were written (November 2026, two cores of an AMD EPYC); no command repeats
+# them.
 #
 # | step | what it bought |
 # |---|---|
@@ -293,7 +295,9 @@ assert all(
 # The last three are in textbooks, and they help on other machines. Here they were tried, measured, and thrown away:
 # what a step costs in readability it must earn. A *run* is one channel of one image, whose values are neighbours in
 # memory. On runs of 49 values a loop is over before it has begun, so `cpu.forward` looks at the shape and chooses among
-# three kernels: for long runs, short ones, and vectors. (The second compiles at its first call, some five seconds.)
+# three kernels: for long runs, short ones, and vectors. (The second compiles at its first call, some five seconds.) On
+# a few thousand values none of them matters: Python checks arguments and launches for some 20 microseconds, whatever
+# the size, where torch's C++ takes half as long.
 
 # %%
 for shape in ((8, 64, 30, 30), (64, 512, 7, 7)):
@@ -474,8 +478,6 @@ takeaway(
 # These are limits from below: a good copy reaches eight or nine tenths of a data sheet's figure, and each launch of a
 # kernel takes some microseconds, which on small maps is more than the work. That is one more reason for one resident
 # kernel in place of three. If you have a GPU, `bnlab bench kernels --device cuda` measures beside your prediction.
-# cuDNN, NVIDIA's library, has two such ways; as published, on 32 images of 64 x 56 x 56 its *persistent* one was 1.31
-# to 1.35 times as fast forward and 1.69 to 1.72 times backward, where the bytes predict 1.5 and 1.67.
 
 # %% [markdown]
 # ## Exercises
@@ -507,7 +509,8 @@ check("accesses", my_accesses)
 def my_find_the_bug_one_pass(x, block):
     """Mean and biased variance of the values of x, shape (m,), in one pass over blocks, as a kernel takes them.
 
-    Keep the dtype of x, and read each block once. A large mean must cost no digits.
+    A large mean must cost no digits, in float32 or in float64: a wider dtype only moves the end. That each block is
+    read once is for you to see to: the check compares numbers, and cannot tell one pass from two.
     """
     total, squares = x.dtype.type(0), x.dtype.type(0)
     for start in range(0, len(x), block):

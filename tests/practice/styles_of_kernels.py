@@ -50,12 +50,17 @@ def moments_by_merging(x, block):
 
 
 def moments_in_float64(x, block):
+    pilot = x[:block].mean(dtype=np.float64)
     total = squares = 0.0
     for start in range(0, len(x), block):
-        part = x[start : start + block].astype(np.float64)
+        part = x[start : start + block].astype(np.float64) - pilot
         total, squares = total + part.sum(), squares + (part * part).sum()
     mean = total / len(x)
-    return mean, squares / len(x) - mean * mean
+    return pilot + mean, squares / len(x) - mean * mean
+
+
+def moments_in_two_passes(x, block):  # which the docstring leaves to the learner
+    return x.mean(), x.var()
 
 
 def moments_on_tensors(x, block):
@@ -92,6 +97,12 @@ def epilogue_by_torch(x, residual, mean, var, gamma, beta, eps):
 
 STYLES_OF_KERNELS = {
     "accesses": [accesses_by_table, accesses_sweep_by_sweep],
-    "find_the_bug_one_pass": [moments_above_the_first, moments_by_merging, moments_in_float64, moments_on_tensors],
+    "find_the_bug_one_pass": [
+        moments_above_the_first,
+        moments_by_merging,
+        moments_in_float64,
+        moments_in_two_passes,
+        moments_on_tensors,
+    ],
     "add_relu": [epilogue_with_loops, epilogue_by_maximum, epilogue_by_torch],
 }

@@ -53,6 +53,11 @@ OF_KERNELS = {
         "its terms as it is, so the tensor that came in serves.",
         BYTES,
     ),
+    "bytes-not-accesses": Misconception(
+        "Each number is four times too large: these are the bytes of float32. An access is one value read or written, "
+        "whatever its dtype, so that one count serves float32 and half precision.",
+        BYTES,
+    ),
     "pilot-not-added-back": Misconception(
         "The mean is that of what lies above the pilot. The pilot has to be added to it; the variance alone does not "
         "notice a shift.",
@@ -78,6 +83,11 @@ OF_KERNELS = {
         "The means of the blocks are averaged as if the blocks were equally long. The last one seldom is: add up sums, "
         "and divide once by the number of values.",
         DIGITS,
+    ),
+    "statistics-taken-again": Misconception(
+        "A mean or a variance is computed from x again, over all of it or over a part. They are given: the first sweep "
+        "took them over the whole channel, and whoever takes them once more has three sweeps, or other statistics.",
+        BYTES,
     ),
     "relu-before-add": Misconception(
         "The ReLU comes before the sum, so the residual's negative values get through. Batch norm, then the sum, then "

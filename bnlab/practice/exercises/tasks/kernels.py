@@ -28,7 +28,8 @@ def accesses(backward, relu, residual, resident):
 def find_the_bug_one_pass(x, block):
     """Mean and biased variance of the values of x, shape (m,), in one pass over blocks, as a kernel takes them.
 
-    Keep the dtype of x, and read each block once. A large mean must cost no digits.
+    A large mean must cost no digits, in float32 or in float64: a wider dtype only moves the end. That each block is
+    read once is for you to see to: the check compares numbers, and cannot tell one pass from two.
     """
     pilot = x[0]
     total, squares = x.dtype.type(0), x.dtype.type(0)
@@ -55,7 +56,19 @@ SECOND_SWEEP = "    if not resident:\n        reads = 2 * reads\n"
 OF_THE_RESIDUAL = "if residual and not backward"
 OF_THE_MASK = "    if residual and relu and backward:\n        reads, writes = reads + 1, writes + 1\n"
 WITHOUT_PILOT = ("    pilot = x[0]\n", "", " - pilot", "", "pilot + mean", "mean")
+WITH_ITS_OWN_MEAN = "x[start : start + block] - x[start : start + block].mean()"
+WITHIN_BLOCKS = (
+    "        above = x[start : start + block] - pilot\n        total = total + above.sum()\n",
+    "        part = x[start : start + block]\n        total = total + (part - pilot).sum()\n",
+    "squares + (above * above).sum()",
+    "squares + ((part - part.mean()) ** 2).sum()",
+    "squares / len(x) - mean * mean",
+    "squares / len(x)",
+)
 VALUE = "(x - mean[:, None]) * scale[:, None] + beta[:, None] + residual"
+BATCH_MEAN = ("x - mean[:, None]", "x - x.mean((0, 2))[:, None]")
+BATCH_VAR = ("var + eps", "x.var((0, 2)) + eps")
+OF_ITS_RUN = ("x - mean[:, None]", "x - x.mean(2, keepdims=True)")
 RELU = "np.where(value < 0, 0, value)"
 
 
@@ -71,10 +84,10 @@ def one_pass_case(name: str, seed: int, count: int, block: int, around: float = 
     return Case(name, (values, block))
 
 
-def float32_case(name: str, *, mean: int) -> Case:
-    """Whole float32 numbers about a mean at which their squares need more digits than there are."""
+def large_mean_case(name: str, *, mean: int, dtype: type[np.floating] = np.float32) -> Case:
+    """Whole numbers about a mean at which their squares need more digits than the dtype has."""
     whole = np.random.default_rng(mean).integers(-6, 7, 300) + mean
-    return Case(name, (whole.astype(np.float32), 64), cancels=True)
+    return Case(name, (whole.astype(dtype), 64), cancels=True)
 
 
 def epilogue_case(name: str, seed: int, n: int, c: int, length: int, *, around: float = 0.0, eps: float = 1e-5) -> Case:
@@ -141,6 +154,7 @@ TASKS = (
             mistake("residual-gradient-not-written", OF_THE_MASK, ""),
             mistake("gradient-passed-on-copied", "if residual and relu and backward", "if residual and backward"),
             mistake("results-swapped", "return reads, writes", "return writes, reads"),
+            mistake("bytes-not-accesses", "return reads, writes", "return 4 * reads, 4 * writes"),
         ),
         hints=(
             "What has to be known before the first output can be written? So how often is x read?",
@@ -161,8 +175,9 @@ TASKS = (
             one_pass_case("a last block of 3", 1, 67, 16),
             one_pass_case("one block", 2, 30, 64, around=-2.0),
             one_pass_case("blocks of 1", 3, 12, 1, around=3.0),
-            float32_case("float32, mean 5000", mean=5000),
-            float32_case("float32, mean 100,000", mean=100_000),
+            large_mean_case("float32, mean 5000", mean=5000),
+            large_mean_case("float32, mean 100,000", mean=100_000),
+            large_mean_case("float64, mean a billion", mean=1_000_000_000, dtype=np.float64),
         ),
         mistakes=(
             mistake("one-pass-cancellation", *WITHOUT_PILOT),
@@ -173,6 +188,15 @@ TASKS = (
                 "not-about-the-mean",
                 "squares / len(x) - mean * mean",
                 "squares / len(x) - (pilot + mean) * (pilot + mean)",
+            ),
+            mistake("pilot-changes", "x[start : start + block] - pilot", WITH_ITS_OWN_MEAN),
+            mistake("averaged-variances", *WITHIN_BLOCKS),
+            mistake(
+                "averaged-variances",
+                *WITHIN_BLOCKS[:3],
+                "squares + part.var()",
+                "squares / len(x) - mean * mean",
+                "squares / -(-len(x) // block)",
             ),
             mistake("last-block-lost", "range(0, len(x), block)", "range(0, len(x) - block + 1, block)"),
             mistake(
@@ -228,6 +252,18 @@ TASKS = (
             mistake("nan-becomes-zero", RELU, "np.where(value > 0, value, 0)"),
             mistake("line-loses-digits", VALUE, "x * scale[:, None] + (beta - mean * scale)[:, None] + residual"),
             mistake("not-centred", "(x - mean[:, None])", "x"),
+            mistake("statistics-taken-again", *BATCH_MEAN, *BATCH_VAR),
+            mistake("statistics-taken-again", *BATCH_MEAN),
+            mistake("statistics-taken-again", *BATCH_VAR),
+            mistake("statistics-taken-again", *OF_ITS_RUN),
+            mistake(
+                "statistics-taken-again",
+                *OF_ITS_RUN,
+                "gamma / np.sqrt(var + eps)",
+                "gamma[:, None] / np.sqrt(x.var(2, keepdims=True) + eps)",
+                "scale[:, None]",
+                "scale",
+            ),
             mistake("affine-ignored", "gamma /", "1 /"),
             mistake("affine-ignored", " + beta[:, None]", ""),
             mistake("eps-missing", "var + eps", "var"),
