@@ -11,7 +11,7 @@ import typer
 
 INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
 
-app = typer.Typer(no_args_is_help=True, help="Practice for an interview: questions, a review, a timed mock.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Practice for an interview: questions, a review, a timed mock.")
 
 Topic = Annotated[str | None, typer.Option("--topic", help="Only questions of this topic.")]
 Level = Annotated[

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bnlab.figures import style
 from bnlab.practice.interview.asking import question_of
 from bnlab.practice.interview.bank import questions
 from bnlab.practice.interview.pretest import Kind
@@ -98,6 +99,7 @@ def progress(write: Callable[[str], None], picture: Path | None) -> None:
     if kept.notice:
         write(f"\n{wrapped(kept.notice)}")
     if picture is not None:
+        style.apply()
         try:
             progress_picture(bank, kept).savefig(picture, dpi=150)
         except (OSError, ValueError) as error:  # a folder that does not exist, an ending that means no picture

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bnlab import figures
+from bnlab.figures import style
 from bnlab.figures.interview import Mock as Past
 from bnlab.practice.interview.asking import exhibits
 from bnlab.practice.interview.bank import Question
@@ -56,6 +57,7 @@ def save_report(card: Scorecard, number: int | None, progress: Progress, file: P
         which = "" if number is None else f"-{number}"
         file = progress.path.parent / "reports" / f"mock-{card.begun[:10]}{which}.html"
         file.parent.mkdir(parents=True, exist_ok=True)
+    style.apply()
     past = past_mocks(progress, card.bank, before=number)
     file.write_text(WRITERS[file.suffix]([*_page(card, past)]), encoding="utf-8")
     return file
@@ -95,6 +97,7 @@ def _page(card: Scorecard, past: list[Past]) -> Iterator[Block]:
         yield Heading("The answers", 2)
     for given in card.answers:
         yield from _answer(card.bank[given.question], given)
+    yield Text("`bnlab interview show ID` prints the longer answers, `bnlab interview review` asks again what is due.")
 
 
 def _rows(title: str, means: Mapping[str, Mean]) -> tuple[tuple[str, ...], ...]:
@@ -111,7 +114,7 @@ def _history(mocks: list[Past]) -> Picture:
 
 
 def _answer(question: Question, given: Answer) -> Iterator[Block]:
-    yield Heading(f"{question.id}: {100 * given.score:.0f}%", 3)
+    yield Heading(f"{question.id} ({question.topic}, {question.level}): {100 * given.score:.0f}%", 3)
     yield Text(question.prompt)
     yield from map(Lines, exhibits(question))
     expected = "" if given.confidence is None else f", {given.confidence}% of a full answer expected"

@@ -139,8 +139,8 @@ def decide(card: Scorecard) -> Decision:
 def coding_in_words(coding: Coding | None) -> str:
     """What came of the coding task, as a sentence."""
     if coding is None:
-        return "No coding task."
+        return "There was no coding task."
     if coding.attempts == 0:
-        return f"Coding: {coding.exercise}, not attempted."
+        return f"The coding task `{coding.exercise}` was not attempted."
     tries = "1 attempt" if coding.attempts == 1 else f"{coding.attempts} attempts"
-    return f"Coding: {coding.exercise}, {'passed' if coding.passed else 'not passed'} after {tries}."
+    return f"The coding task `{coding.exercise}` was {'' if coding.passed else 'not '}passed after {tries}."
