@@ -2,18 +2,25 @@
 
 import inspect
 import re
+from importlib.util import find_spec
 
 import pytest
 
 from bnlab.practice.interview import questions
 from bnlab.practice.interview.proofs import PROOFS
 
+WITHOUT_KERAS = pytest.mark.skipif(find_spec("keras") is None, reason="keras, of the extra dev, is not installed")
 CONSTANTS = {
     name: {key: one.default for key, one in inspect.signature(proof).parameters.items()}
     for name, proof in PROOFS.items()
 }
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def marks(name):
+    """The proofs on Keras run where it is installed; it takes seconds to import, once in a process."""
+    return WITHOUT_KERAS if PROOFS[name].__module__.endswith(".keras") else ()
 
 
 def others(value):
@@ -31,7 +38,7 @@ def others(value):
 
 
 CHANGES = [
-    pytest.param(name, {key: other}, id=f"{name}-{key}={other}")
+    pytest.param(name, {key: other}, id=f"{name}-{key}={other}", marks=marks(name))
     for name, constants in CONSTANTS.items()
     for key, value in constants.items()
     for other in others(value)
@@ -52,7 +59,7 @@ def said(question):
     return f"{answers.short}\n{answers.two_minutes}\n{answers.whiteboard}"
 
 
-@pytest.mark.parametrize("name", PROOFS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in PROOFS])
 def test_a_proof_holds(name):
     assert PROOFS[name]() is True
 

@@ -13,15 +13,20 @@ from bnlab.practice.interview.proofs import (
     backward,
     clinic,
     cnn,
+    comparisons,
     definition,
+    history,
     inference,
+    keras,
     kernels,
     mathematics,
     optimisation,
     production,
     regularisation,
+    roles,
     sequences,
     signals,
+    theory,
 )
 
 MODULES = (
@@ -29,15 +34,20 @@ MODULES = (
     backward,
     clinic,
     cnn,
+    comparisons,
     definition,
+    history,
     inference,
+    keras,
     kernels,
     mathematics,
     optimisation,
     production,
     regularisation,
+    roles,
     sequences,
     signals,
+    theory,
 )
 PROOFS: dict[str, Callable[..., bool]] = {
     name: function
