@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, get_args
 
 from bnlab.practice.progress.records import AnswerKind, RequestKind, SittingKind
@@ -19,7 +20,10 @@ class Column(NamedTuple):
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= sign <= "\udfff" for sign in value)
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:  # a lone surrogate, which cannot be stored
+        return False
 
 
 def _is_whole(value: Any, least: int, most: int) -> bool:
@@ -34,8 +38,8 @@ def _is_moment(value: Any) -> bool:
     """Whether it is a time as it is stored, so that the order of times is that of their texts."""
     try:
         moment = datetime.fromisoformat(value)
-        spelt = {moment.isoformat(timespec=spec) for spec in ("seconds", "microseconds")}
-        return moment.utcoffset() == timedelta(0) and value in spelt
+        fineness = "microseconds" if "." in value else "seconds"
+        return moment.utcoffset() == timedelta(0) and value == moment.isoformat(timespec=fineness)
     except (TypeError, ValueError):
         return False
 
@@ -47,8 +51,9 @@ def _is_json(value: Any, holds: Callable[[Any], bool]) -> bool:
         return False
 
 
-def _numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(_is_whole(number, 1, LARGEST) for number in value)
+@lru_cache  # few are different, and all answers are read at once
+def _are_numbers(text: str) -> bool:
+    return _is_json(text, lambda found: isinstance(found, list) and all(_is_whole(one, 1, LARGEST) for one in found))
 
 
 def _one_of(*names: str) -> Column:
@@ -66,7 +71,9 @@ PERCENT = Column("a whole number from 0 to 100", lambda value: _is_whole(value, 
 SHARE = Column("a number from 0 to 1", lambda value: _is_number(value, 1))
 SECONDS = Column("a number from 0", lambda value: _is_number(value, math.inf))
 MOMENT = Column("a time in UTC, such as 2026-01-31T20:15:00+00:00", _is_moment)
-NUMBERS = Column("a JSON list of whole numbers from 1, as text", lambda value: _is_json(value, _numbers))
+NUMBERS = Column(
+    "a JSON list of whole numbers from 1, as text", lambda value: isinstance(value, str) and _are_numbers(value)
+)
 MAPPING = Column("a JSON mapping, as text", lambda value: _is_json(value, lambda content: isinstance(content, dict)))
 
 COLUMNS = {
