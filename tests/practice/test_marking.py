@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bnlab.practice.interview import mark, questions
+from bnlab.practice.interview import expectations, mark, questions
 from bnlab.practice.interview.marking import score_of
 from bnlab.practice.progress import Progress
 
@@ -87,3 +87,21 @@ def test_a_clock_set_back_is_refused():
     with pytest.raises(ValueError, match="the clock says"):
         mark("largest-x-hat", [1])
     assert len(Progress().answers()) == 1
+
+
+# --- expectations
+
+
+def test_expectations_are_drawn_from_the_answers_that_have_one():
+    mark("largest-x-hat", [1], confidence=80)
+    mark("largest-x-hat", [1, 2])
+    mark("largest-x-hat", [1, 2, 3], confidence=50)
+    answers = expectations().axes[0].get_lines()[1]
+    assert answers.get_xdata().tolist() == [80, 50]
+    assert answers.get_ydata() == pytest.approx([300 / 7, 100])
+
+
+def test_without_expectations_a_note_says_how_to_state_one():
+    mark("largest-x-hat", [1])
+    assert expectations().headline == "No expectations yet."
+    assert "confidence=60" in expectations().message

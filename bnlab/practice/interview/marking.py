@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import numpy as np
+from matplotlib.figure import Figure
+
+from bnlab import figures
 from bnlab.practice.exercises.verdict import Note
 from bnlab.practice.interview.asking import question_of
 from bnlab.practice.interview.bank import Question
@@ -64,6 +68,17 @@ def mark(
         progress.notice or "",
     ]
     return Note(f"{id}: {100 * score:.0f}% of a full answer.", "\n\n".join(filter(None, paragraphs)))
+
+
+def expectations() -> Figure | Note:
+    """How much of a full answer you gave, against how much you expected; a note as long as there is nothing to draw."""
+    progress = Progress()
+    guessed = [answer for answer in progress.answers() if answer.confidence is not None]
+    if not guessed:
+        how = 'Say what you expect when you mark yourself, as in `mark("derive-dx", [1, 3], confidence=60)`.'
+        return Note("No expectations yet.", "\n\n".join(filter(None, [how, progress.notice])))
+    confidence = np.array([answer.confidence for answer in guessed])
+    return figures.confidence_against_score(confidence, np.array([answer.score for answer in guessed]))
 
 
 def _numbers(name: str, given: Iterable[int], most: int) -> tuple[int, ...]:
