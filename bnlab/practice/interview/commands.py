@@ -3,15 +3,19 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 
+ROOM = "bnlab.practice.interview.room"
 INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Practice for an interview: questions, a review, a timed mock.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Practice for an interview: questions, a review, a timed mock."
+)
 
 Topic = Annotated[str | None, typer.Option("--topic", help="Only questions of this topic.")]
 Level = Annotated[
@@ -35,8 +39,8 @@ def quiz(
     seed: Draw = None,
 ) -> None:
     """Answer questions, those first that you never answered, then those that you know least."""
-    with _room() as (room, talk):
-        room.quiz(talk, topic, level, role, most=questions, seed=seed)
+    with _door("rounds") as (rounds, room):
+        rounds.quiz(room, questions, seed, topic=topic, level=level, role=role)
 
 
 @app.command()
@@ -44,8 +48,8 @@ def review(
     questions: Annotated[int | None, typer.Option("--questions", min=1, help="How many, at most; else all.")] = None,
 ) -> None:
     """Answer again what is due today, the most forgotten first."""
-    with _room() as (room, talk):
-        room.review(talk, questions)
+    with _door("rounds") as (rounds, room):
+        rounds.review(room, questions)
 
 
 @app.command()
@@ -56,8 +60,8 @@ def mock(
     report: Report = None,
 ) -> None:
     """Sit a timed mock interview, and get a scorecard and a report."""
-    with _room() as (room, talk):
-        room.mock(talk, role, minutes, seed, report)
+    with _door("mocks") as (mocks, room):
+        mocks.mock(room, role, minutes, seed, report)
 
 
 @app.command()
@@ -66,8 +70,8 @@ def report(
     report: Report = None,
 ) -> None:
     """Make the report of a mock again."""
-    with _room() as (room, talk):
-        room.report(talk.write, number, report)
+    with _door("mocks") as (mocks, room):
+        mocks.report(room, number, report)
 
 
 @app.command()
@@ -75,8 +79,8 @@ def progress(
     picture: Annotated[Path | None, typer.Option("--picture", help="Where a picture of it goes: a .png file.")] = None,
 ) -> None:
     """Print what you know, by topic and by role."""
-    with _room() as (room, talk):
-        room.progress(talk.write, picture)
+    with _door("lookup") as (lookup, room):
+        lookup.progress(room, picture)
 
 
 @app.command("list")
@@ -87,8 +91,8 @@ def list_questions(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,  # noqa: FBT002 - typer's way of a flag
 ) -> None:
     """Print the questions."""
-    with _room() as (room, talk):
-        room.list_questions(talk.write, topic, level, role, as_json=as_json)
+    with _door("lookup") as (lookup, room):
+        lookup.list_questions(room, topic, level, role, as_json=as_json)
 
 
 @app.command()
@@ -96,22 +100,22 @@ def show(
     id: Annotated[str, typer.Argument(metavar="ID", help="Of the question.")],  # noqa: A002 - that is what it is called everywhere
 ) -> None:
     """Print a question with its answers, rubric and red flags."""
-    with _room() as (room, talk):
-        room.show(talk.write, id)
+    with _door("lookup") as (lookup, room):
+        lookup.show(room, id)
 
 
 @app.command()
 def pretest() -> None:
     """Take the test of ten questions before the course."""
-    with _room() as (room, talk):
-        room.run_test(talk, "pretest")
+    with _door("ten_items") as (ten_items, room):
+        ten_items.take(room, "pretest")
 
 
 @app.command()
 def posttest() -> None:
     """Take the same test after the course, and see both."""
-    with _room() as (room, talk):
-        room.run_test(talk, "posttest")
+    with _door("ten_items") as (ten_items, room):
+        ten_items.take(room, "posttest")
 
 
 @app.command()
@@ -119,22 +123,21 @@ def cards(
     anki: Annotated[Path, typer.Option("--anki", help="The deck to write, such as batch-norm.apkg.")],
 ) -> None:
     """Write the questions as a deck of cards for Anki."""
-    with _room() as (room, talk):
-        room.cards(talk.write, anki)
+    with _door("lookup") as (lookup, room):
+        lookup.cards(room, anki)
 
 
 @contextmanager
-def _room() -> Iterator[tuple[ModuleType, Any]]:
-    """The room's module and a conversation in this terminal.
+def _door(name: str) -> Iterator[tuple[ModuleType, Any]]:
+    """A module of the room, and a visit in this terminal.
 
     A ValueError becomes one line on stderr and exit status 2; Ctrl-C becomes exit status 130.
     """
     for stream in (sys.stdin, sys.stdout):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # what a terminal cannot show, or sent, is no error
     try:
-        from bnlab.practice.interview.room import entrance, talk  # noqa: PLC0415 - loads torch and matplotlib
-
-        yield entrance, talk.Talk()
+        with import_module(f"{ROOM}.visit").visit() as room:
+            yield import_module(f"{ROOM}.{name}"), room
     except ValueError as error:
         print(f"bnlab: {error}", file=sys.stderr)  # noqa: T201 - a command prints
         raise typer.Exit(2) from None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bnlab.practice.interview.room.answering import Room
+from bnlab.practice.interview.room.visit import Room
 from bnlab.practice.progress import Progress
 from tests.practice.room.scripted import Script, make_question
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bnlab.practice.interview.pretest import given, items
-from bnlab.practice.interview.room.rounds import quiz, review, run_test
+from bnlab.practice.interview.room.rounds import quiz, review
+from bnlab.practice.interview.room.ten_items import take
 from bnlab.practice.progress import Progress
 
 ONE = ("", "", "a", "", "")  # no guess, said aloud, all points, no red flag, go on
@@ -18,7 +19,7 @@ def keep(question, *, days, score=1.0, red_flags=()):
 
 def test_a_quiz_asks_as_many_as_it_was_told_to(room):
     held, script = room(*ONE, *ONE, "unread")
-    quiz(held, list(held.bank.values()), 2, seed=1)
+    quiz(held, 2, seed=1)
     assert "Question 1 of 2 · " in script.shown
     assert "Question 2 of 2 · " in script.shown
     assert "2 of 2 answered, all kept: on average 100% of a full answer." in script.shown
@@ -29,14 +30,14 @@ def test_a_quiz_asks_as_many_as_it_was_told_to(room):
 @pytest.mark.parametrize("leave", ["q", None])
 def test_leaving_a_quiz_keeps_what_was_answered(room, leave):
     held, script = room(*ONE, "", leave)
-    quiz(held, list(held.bank.values()), 4)
+    quiz(held, 4)
     assert script.shown.endswith("1 of 4 answered, all kept: on average 100% of a full answer.\n\n")
     assert len(Progress().answers()) == 1
 
 
 def test_leaving_at_the_first_prompt_says_that_nothing_was_answered(room):
     held, script = room("q")
-    quiz(held, list(held.bank.values()), 4)
+    quiz(held, 4)
     assert script.shown.endswith("Nothing was answered.\n\n")
 
 
@@ -84,12 +85,12 @@ def test_the_quiz_is_only_an_offer(room, line):
 
 def test_a_test_goes_on_where_it_was_left(room):
     held, script = room("a", "e", "B", "q")
-    run_test(held, "pretest")
+    take(held, "pretest")
     assert list(given("pretest", Progress()).values()) == ["a", "b"]
     assert "Expected a, b, c or d, or Enter for no idea, got 'e'." in script.shown
     assert "2 of 10 answered and kept." in script.shown
     held, script = room(*[""] * 8)
-    run_test(held, "pretest")
+    take(held, "pretest")
     assert script.shown.startswith("3. ")
     assert list(given("pretest", Progress()).values()) == ["a", "b", *["-"] * 8]
 
@@ -97,9 +98,9 @@ def test_a_test_goes_on_where_it_was_left(room):
 def test_the_pretest_shows_no_answers_and_the_posttest_all(room):
     right = [item.answer for item in items()]
     held, script = room(*right)
-    run_test(held, "pretest")
+    take(held, "pretest")
     assert items()[0].why[:40] not in script.shown
     held, script = room(*right)
-    run_test(held, "posttest")
+    take(held, "posttest")
     assert "10 of 10 right; before the course 10." in script.shown
     assert " ".join(items()[0].why.split())[:60] in " ".join(script.shown.split())

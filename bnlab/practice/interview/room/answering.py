@@ -2,8 +2,6 @@
 
 import re
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,38 +10,12 @@ from bnlab.practice.interview.bank import Question
 from bnlab.practice.interview.marking import score_of
 from bnlab.practice.interview.room.matching import suggest
 from bnlab.practice.interview.room.talk import Talk, numbered, wrapped
+from bnlab.practice.interview.room.visit import Room
 from bnlab.practice.interview.schedule import next_due
-from bnlab.practice.progress import Answer, Progress
+from bnlab.practice.progress import Answer
 from bnlab.practice.progress.records import AnswerKind
 
 MORE = {"t": "two_minutes", "w": "whiteboard"}
-
-
-@dataclass
-class Room:
-    """What every conversation needs.
-
-    Attributes:
-        talk: the conversation itself.
-        progress: where answers are kept.
-        bank: the questions by id.
-        given: the answers of this run, kept or not.
-        kept: how many of them are kept.
-    """
-
-    talk: Talk
-    progress: Progress
-    bank: Mapping[str, Question]
-    given: list[Answer] = field(default_factory=list)
-    kept: int = 0
-    _told: str | None = None
-
-    def tell_notice(self) -> None:
-        """Show what the learner should know of the progress file, if it is news."""
-        notice = self.progress.notice
-        if notice is not None and notice != self._told:
-            self.talk.say(notice)
-        self._told = notice
 
 
 def answer(room: Room, question: Question, header: str, *, kind: AnswerKind, sitting: int | None = None) -> Answer:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from bnlab.practice.interview.bank import Question, Role
-from bnlab.practice.interview.room.answering import Room, answer, more
+from bnlab.practice.interview.room.answering import answer, more
 from bnlab.practice.interview.room.coding import Coding, code
 from bnlab.practice.interview.room.plan import MINUTES_OF_CODING, Plan, coding_question, next_question, plan
 from bnlab.practice.interview.room.scorecard import Scorecard
 from bnlab.practice.interview.room.talk import Left
+from bnlab.practice.interview.room.visit import Room
 from bnlab.practice.progress import Progress, Sitting
 
 

@@ -9,6 +9,8 @@ from io import BytesIO
 
 from matplotlib.figure import Figure
 
+from bnlab.practice.interview.asking import in_html, lines_in_html
+
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46em;margin:2em auto;padding:0 1em;color:#222}"
     "h1{font-size:1.6em}h2{font-size:1.25em;margin-top:2em}h3{font-size:1.05em;margin-top:1.8em}"
@@ -88,17 +90,17 @@ def to_markdown(blocks: Sequence[Block]) -> str:
 def _html(block: Block) -> str:
     match block:
         case Heading(text, depth):
-            return f"<h{depth}>{_inline(text)}</h{depth}>"
+            return f"<h{depth}>{in_html(text)}</h{depth}>"
         case Text(text):
-            return f"<p>{_inline(text)}</p>"
+            return f"<p>{in_html(text)}</p>"
         case Points(items):
-            return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</ul>"
+            return f"<ul>{''.join(f'<li>{in_html(item)}</li>' for item in items)}</ul>"
         case Table(rows):
             kinds = ("th", *["td"] * (len(rows) - 1))
             lines = (_row(row, kind) for row, kind in zip(rows, kinds, strict=True))
             return f"<table>{''.join(lines)}</table>"
         case Lines(text):
-            return f"<pre><code>{html.escape(text)}</code></pre>"
+            return lines_in_html(text)
         case Picture(draw, _, about):
             file = BytesIO()
             draw().savefig(file, format="png", dpi=120)
@@ -107,11 +109,7 @@ def _html(block: Block) -> str:
 
 
 def _row(cells: tuple[str, ...], kind: str) -> str:
-    return f"<tr>{''.join(f'<{kind}>{_inline(cell)}</{kind}>' for cell in cells)}</tr>"
-
-
-def _inline(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return f"<tr>{''.join(f'<{kind}>{in_html(cell)}</{kind}>' for cell in cells)}</tr>"
 
 
 def _markdown(block: Block) -> str:

@@ -1,22 +1,33 @@
-"""A quiz, a review of what is due, and the ten items of the test before and after the course."""
+"""A quiz, and a review of what is due."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bnlab.practice.interview.bank import Question
-from bnlab.practice.interview.pretest import NO_IDEA, Item, Kind, given, items, keep, outcome
-from bnlab.practice.interview.room.answering import Room, answer, more, when
-from bnlab.practice.interview.room.choosing import weakest_first
+from bnlab.practice.interview.room.answering import answer, more, when
+from bnlab.practice.interview.room.choosing import chosen, weakest_first
 from bnlab.practice.interview.room.talk import Left
+from bnlab.practice.interview.room.visit import Room
 from bnlab.practice.interview.schedule import Due, due, next_due
 
 QUIZ_INSTEAD = 5  # questions of the quiz that is offered where nothing is due
 
 
-def quiz(room: Room, questions: Sequence[Question], most: int, seed: int | None = None) -> None:
-    """Ask up to `most` of the questions, those that the learner knows least first."""
+def quiz(
+    room: Room,
+    most: int,
+    seed: int | None = None,
+    *,
+    topic: str | None = None,
+    level: str | None = None,
+    role: str | None = None,
+) -> None:
+    """Ask up to `most` questions of a topic, a level and a role, those that the learner knows least first.
+
+    Raises:
+        ValueError: as `chosen`.
+    """
+    wanted = weakest_first(chosen(room.bank, topic, level, role), room.progress.answers(), seed)[:most]
     room.tell_notice()
-    wanted = weakest_first(questions, room.progress.answers(), seed)[:most]
     try:
         for number, question in enumerate(wanted, start=1):
             answer(room, question, f"Question {number} of {len(wanted)} · {_about(question)}", kind="quiz")
@@ -53,7 +64,7 @@ def _nothing_due(room: Room) -> None:
     except Left:
         return
     if wanted:
-        quiz(room, list(room.bank.values()), QUIZ_INSTEAD)
+        quiz(room, QUIZ_INSTEAD)
 
 
 def _about(question: Question) -> str:
@@ -78,37 +89,3 @@ def _summary(room: Room, asked: int) -> str:
     lost = len(given) - room.kept
     kept = "all kept" if lost == 0 else f"{room.kept} kept"
     return f"{len(given)} of {asked} answered, {kept}: on average {100 * mean:.0f}% of a full answer."
-
-
-def run_test(room: Room, kind: Kind) -> None:
-    """Ask the items of a test that are still open, keep each choice at once, and say what comes of it."""
-    talk = room.talk
-    try:
-        for number, item in enumerate(items(), start=1):
-            if item.id not in given(kind, room.progress):
-                keep(kind, {item.id: _choice(room, item, number)}, room.progress)
-                room.tell_notice()
-    except Left:
-        pass
-    answered = len(given(kind, room.progress))
-    if answered < len(items()):
-        talk.say(f"{answered} of {len(items())} answered and kept. `bnlab interview {kind}` goes on from there.")
-    elif kind == "pretest":
-        talk.say("Your answers are kept. After the course, `bnlab interview posttest` asks the same ten again.")
-    else:
-        found = outcome(room.progress)
-        talk.say(found.headline, *found.message.split("\n\n"))
-
-
-def _choice(room: Room, item: Item, number: int) -> str:
-    room.talk.say(f"{number}. {item.question}")
-    room.talk.say("\n".join(f"    {letter}  {text}" for letter, text in item.lettered.items()))
-
-    def letter(line: str) -> str:
-        if line and line.lower() not in item.lettered:
-            raise ValueError(f"expected a, b, c or d, or Enter for no idea, got {line!r}")
-        return line.lower() or NO_IDEA
-
-    chosen = room.talk.ask("Which one? (a, b, c or d; Enter: no idea)", letter)
-    room.talk.write("")
-    return chosen

@@ -1,0 +1,67 @@
+"""Mock interviews from the command line: one is held, or its report made again."""
+
+import random
+from pathlib import Path
+
+from bnlab.practice.interview.room.choosing import ROLES, role_named
+from bnlab.practice.interview.room.mock import Mock, scorecard_of
+from bnlab.practice.interview.room.report import checked_place, save_report
+from bnlab.practice.interview.room.scorecard import Scorecard
+from bnlab.practice.interview.room.talk import Left, wrapped
+from bnlab.practice.interview.room.visit import Room
+
+MOST_SEEDS = 10_000  # a seed that nobody gave is short enough to be typed again
+
+
+def mock(room: Room, role: str | None, minutes: int, seed: int | None, file: Path | None) -> None:
+    """Hold a mock interview, show its scorecard, and write its report.
+
+    Raises:
+        ValueError: an unknown role, or a file that cannot be one of a report.
+    """
+    checked_place(file)
+    if role is not None:
+        role_named(role)
+    try:
+        name = role or room.talk.ask(f"For which role? ({', '.join(ROLES)}; Enter: ml-engineer)", _role)
+    except Left:
+        return
+    drawn = random.randrange(MOST_SEEDS) if seed is None else seed
+    held = Mock(room, role_named(name), minutes, drawn)
+    _show(room, held.hold(), held.number, file)
+
+
+def report(room: Room, number: int | None, file: Path | None) -> None:
+    """Make the report of a mock again, of the latest one without a number.
+
+    Raises:
+        ValueError: there is no such mock, or the file cannot be one of a report.
+    """
+    checked_place(file)
+    kept = {sitting.number: sitting for sitting in room.progress.sittings("mock")}
+    if not kept:
+        raise ValueError(f"expected a mock that is kept, got none in {room.progress.path}")
+    wanted = max(kept) if number is None else number
+    if wanted not in kept:
+        raise ValueError(f"expected the number of a mock, one of {', '.join(map(str, kept))}, got {wanted}")
+    _show(room, scorecard_of(kept[wanted], room.progress, room.bank), wanted, file)
+
+
+def _role(line: str) -> str:
+    if line and line.lower() not in ROLES:
+        raise ValueError(f"expected one of {', '.join(ROLES)}, got {line!r}")
+    return line.lower() or "ml-engineer"
+
+
+def _show(room: Room, card: Scorecard, number: int | None, file: Path | None) -> None:
+    write = room.talk.write
+    write(f"{card!r}\n")
+    if not card.answers:
+        write("Nothing was answered, so there is no report.")
+        return
+    try:
+        place = save_report(card, number, room.progress, file)
+    except OSError as error:
+        write(wrapped(f"The report could not be written: {error}."))
+        return
+    write(f"The report is in this file:\n  {place}")
