@@ -166,3 +166,9 @@ def test_an_old_file_with_a_table_of_the_new_version_is_set_aside(old):
     ask(old.path, "CREATE TABLE answers (anything)")
     assert old.begin_sitting("mock", {}) == 1
     assert "was damaged" in old.notice
+
+
+def test_a_sound_old_file_is_not_set_aside(old):
+    old._file._set_aside()
+    assert keeps_version_1(old)
+    assert old.notice is None
