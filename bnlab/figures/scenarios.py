@@ -1,6 +1,6 @@
 """The lines that a question of the bank shows with its prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ class Curves:
     title: str
     x_label: str
     y_label: str
-    lines: dict[str, tuple[Sequence[float], Sequence[float]]]
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     log_x: bool = False
 
 

@@ -108,10 +108,10 @@ def test_every_question_makes_well_formed_html():
 
 
 def test_a_card_ends_with_its_chapter_its_follow_ups_and_its_source():
-    one = questions()["biased-or-unbiased"]
-    further = " or ".join(f'ask("{follow_up}")' for follow_up in one.follow_ups)
-    end = f"Chapter 03. An interviewer may go on with {further}. Source: {one.source}."
-    assert shown(ask(one.id)).visible.endswith(end)
+    one = Question(**{**vars(HOSTILE), "follow_ups": ("derive-dx", "four-lines"), "source": "A paper, 2015"})
+    further = 'ask("derive-dx") or ask("four-lines")'
+    end = f"Chapter 03. Done in the exercise {one.exercise}. An interviewer may go on with {further}. Source: A paper, 2015."
+    assert shown(Asked((one,))).visible.endswith(end)
     assert shown(Asked((HOSTILE,))).visible.endswith("Chapter 03.")
 
 
@@ -249,5 +249,7 @@ def test_an_unknown_part_is_refused(capsys):
 
 @pytest.mark.parametrize("chapter", ["00", "3", "12", "03_mechanism_forward"])
 def test_a_chapter_that_recalls_nothing_is_refused(chapter):
-    with pytest.raises(ValueError, match=f"expected one of the chapters 01, .*, 09, 10, 11, 13, 14, got '{chapter}'"):
+    with pytest.raises(
+        ValueError, match=f"expected one of the chapters 01, .*, 09, 10, 11, 13, 14, 15, got '{chapter}'"
+    ):
         recall(chapter)

@@ -1,7 +1,10 @@
 """The bank that ships keeps its own rules, and each way of breaking one gives one clear line."""
 
+import ast
 import copy
+import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import yaml
 
 from bnlab.practice.interview import questions
 from bnlab.practice.interview.bank import CHAPTERS, RECALLS, load, load_recalls, recalls
+from bnlab.practice.interview.proofs import scenarios
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 GOOD = {
@@ -78,6 +82,40 @@ def test_no_text_is_left_with_an_open_backtick(question):
 @pytest.mark.parametrize("question", questions().values(), ids=lambda one: one.id)
 def test_the_two_minute_answer_says_more_than_the_short_one(question):
     assert len(question.answers.two_minutes.split()) >= 2 * len(question.answers.short.split())
+
+
+LADDER = (  # "How does batch size affect batch norm?", and what an interviewer goes on with
+    "how-does-batch-size-matter",
+    "two-examples-per-batch",
+    "training-or-estimates",
+    "positions-are-not-samples",
+    "group-or-batch-norm",
+    "sync-batch-norm",
+    "bigger-batch-less-noise",
+    "large-batch-fails",
+)
+
+
+def test_the_ladder_of_batch_size_leads_from_rung_to_rung():
+    steps = [(rung, above) for rung, above in pairwise(LADDER) if above not in questions()[rung].follow_ups]
+    assert steps == []
+
+
+@pytest.mark.parametrize("question", [one for one in questions().values() if one.code], ids=lambda one: one.id)
+def test_code_is_python(question):
+    ast.parse(question.code)
+
+
+def test_the_layer_with_six_mistakes_is_the_one_that_its_proof_runs():
+    shown = ast.parse(questions()["review-a-layer"].code).body[0]
+    run = ast.parse(inspect.getsource(scenarios._SixMistakes)).body[0]
+    for mine, theirs in zip(shown.body, run.body[1:], strict=True):
+        assert ast.dump(ast.Module(mine.body, [])) == ast.dump(ast.Module(theirs.body, []))
+
+
+@pytest.mark.parametrize("question", questions().values(), ids=lambda one: one.id)
+def test_every_point_has_phrases_by_which_a_typed_answer_may_make_it(question):
+    assert [point.point for point in question.rubric if not point.says] == []
 
 
 # --- the loader
@@ -210,7 +248,7 @@ def test_a_file_of_another_shape_is_refused_in_one_line(text, message, tmp_path)
     ("text", "message"),
     [
         ("[1]", "expected a mapping, got list"),
-        ('"12": []', r"expected one of 00, 01, (\d\d, )+11, 13, 14 in quotation marks, got '12'"),
+        ('"12": []', r"expected one of 00, 01, (\d\d, )+11, 13, 14, 15 in quotation marks, got '12'"),
         ("03: []", "in quotation marks, got 3"),
         ('"05": 3', "05: expected a list, got 3"),
         ('"05": []', "05: expected 3 different ids, got none"),

@@ -91,5 +91,19 @@ def test_a_plot_fits_76_columns(name):
     assert max(map(len, as_text(PLOTS[name]()).splitlines())) <= 76
 
 
+def test_the_loop_that_forgets_train_diverges_right_behind_its_validation():
+    lines = PLOTS["loss_around_a_validation"]().lines
+    (forgetful, losses), (_, others) = lines["the loop as it is"], lines["one line moved"]
+    assert 32 < forgetful[-1] < 48
+    assert losses[:32] == others[:32]
+    assert losses[-1] == 5
+    assert max(others[32:]) < 2
+
+
+def test_the_kept_graph_grows_by_the_same_number_of_nodes_each_step():
+    (line,) = PLOTS["nodes_by_step"]().lines.values()
+    assert set(np.diff(line[1])) == {6}
+
+
 def test_every_plot_is_shown_by_a_question():
     assert set(PLOTS) == {question.plot for question in questions().values()} - {None}
