@@ -55,7 +55,7 @@ def review(
 @app.command()
 def mock(
     role: Role = None,
-    minutes: Annotated[int, typer.Option("--minutes", min=5, max=180, help="How long it lasts.")] = 30,
+    minutes: Annotated[int, typer.Option("--minutes", min=10, max=180, help="How long it lasts.")] = 30,
     seed: Draw = None,
     report: Report = None,
 ) -> None:

@@ -33,7 +33,7 @@ class Script:
         self.lines = chain(lines)
         self.shown = ""
         self.time, self.step = 1000.0, step
-        self.talk = Talk(self.read, self.write, lambda: self.time)
+        self.talk = Talk(self.read, self.write, lambda: self.time, drop=lambda: None)
 
     def read(self, prompt):
         self.time += self.step

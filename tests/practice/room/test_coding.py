@@ -5,7 +5,7 @@ import pytest
 from bnlab.practice.exercises.tasks import task_of
 from bnlab.practice.interview.room.coding import Coding, code, write_stub
 from bnlab.practice.progress import Progress
-from tests.practice.room.scripted import Script
+from tests.practice.room.scripted import Script, make_question
 
 TASK = task_of("fold_affine")
 RIGHT = """
@@ -48,9 +48,16 @@ def held(bank, tmp_path, *lines, left=600.0, question="task"):
 def test_the_stub_is_written_into_a_file_whose_path_is_shown(bank, tmp_path):
     outcome, shown = held(bank, tmp_path, "s")
     (file,) = tmp_path.glob("*.py")
-    assert f"  {file}\n" in shown
+    assert f"Write it in this file:\n  {file}\n" in shown
     assert TASK.stub in file.read_text()
     assert outcome == Coding("fold_affine", 0, passed=False)
+
+
+def test_a_bug_to_be_found_is_announced(bank, tmp_path):
+    bank["task"] = make_question("task", exercise="find_the_bug_module")
+    _, shown = held(bank, tmp_path, "", "s")
+    assert "The code in this file has a mistake. Find it and mend it:" in shown
+    assert "The file still holds the stub: mend the mistake in it" in shown
 
 
 def test_a_file_that_is_there_is_left_alone(tmp_path):
@@ -119,7 +126,7 @@ def test_an_error_names_the_line_even_where_the_path_holds_the_packages_name(ban
 
 
 def test_a_class_is_read_anew_after_each_edit(bank, tmp_path, monkeypatch):
-    bank["task"] = bank["task"].__class__(**{**vars(bank["task"]), "exercise": "batch_norm_module"})
+    bank["task"] = make_question("task", exercise="batch_norm_module")
     other = MODULE.replace('"no"', '"yes"')
     held(bank, tmp_path, written(tmp_path, MODULE), written(tmp_path, other), "s")
     sources = [attempt.source for attempt in Progress().attempts("batch_norm_module")]

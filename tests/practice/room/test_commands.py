@@ -80,14 +80,14 @@ def test_ctrl_c_has_status_130(monkeypatch):
 
 
 def test_without_a_role_the_mock_asks_for_it():
-    done = run("mock", "--minutes", "5", "--seed", "1", typed="boss\nManager\nq\n")
+    done = run("mock", "--minutes", "10", "--seed", "1", typed="boss\nManager\nq\n")
     assert "Expected one of data-scientist, " in done.stdout
-    assert "A mock interview for the role manager: 5 minutes, up to 2 questions." in " ".join(done.stdout.split())
+    assert "A mock interview for the role manager: 10 minutes, up to 4 questions." in " ".join(done.stdout.split())
     assert "Nothing was answered, so there is no report." in done.stdout
 
 
 def test_the_role_can_be_left_at_the_usual_one_or_the_mock_left():
-    assert "for the role ML engineer" in run("mock", "--minutes", "5", typed="\nq\n").stdout
+    assert "for the role ML engineer" in run("mock", "--minutes", "10", typed="\nq\n").stdout
     assert run("mock", typed="q\n").exit_code == 0
     assert len(Progress().sittings("mock")) == 1
 

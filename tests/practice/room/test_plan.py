@@ -121,3 +121,8 @@ def test_the_coding_task_is_one_of_the_role(bank):
     assert coding_question(bank, "ML engineer", random.Random(0)).id == "task"
     bank["task"] = make_question("task", topic="coding", exercise="fold_affine", roles=("manager",))
     assert coding_question(bank, "ML engineer", random.Random(0)) is None
+
+
+def test_a_coding_task_fits_in_its_minutes(bank):
+    bank["task"] = make_question("task", topic="coding", exercise="recalibrate")  # a stretch
+    assert coding_question(bank, "ML engineer", random.Random(0)) is None

@@ -63,7 +63,7 @@ def test_a_failed_exercise_brings_its_question_back(room):
     Progress().record_attempt("fold_affine", "", passed=False)
     held, script = room(*ONE)
     review(held)
-    assert "Review 1 of 1 · coding · core · exercise fold_affine failed\n" in script.shown
+    assert "\nBecause exercise fold_affine failed:\n\nReview 1 of 1 · coding · core\n" in script.shown
 
 
 def test_where_nothing_is_due_the_next_date_is_said_and_a_quiz_offered(room):

@@ -17,13 +17,12 @@ from bnlab.practice.interview.room.plan import coding_question
 from bnlab.practice.progress import Progress
 
 GUESS, POINTS, FLAGS = "in percent?", "Which points did you make?", "Did you say one of these?"
-EXERCISE = "fold_affine"
-FOLD = """
+EXERCISE = "batch_norm_forward"
+SOLUTION = """
 import numpy as np
 
-def my_fold_affine(gamma, beta, running_mean, running_var, eps):
-    scale = gamma / np.sqrt(running_var + eps)
-    return scale, beta - running_mean * scale
+def my_batch_norm_forward(x, gamma, beta, eps):
+    return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta
 """
 
 
@@ -47,10 +46,10 @@ class Terminal:
             self.see("> ")
             self.child.sendline(line)
 
-    def answer(self, *, points="a"):
+    def answer(self, *, text="It subtracts the batch mean.\n", points="a"):
         self.see(GUESS)
         self.type("70")
-        self.type("It subtracts the batch mean.", "")
+        self.type(text)
         self.see(POINTS)
         self.type(points)
         self.see(FLAGS)
@@ -76,11 +75,12 @@ def fits_a_plain_terminal(shown):
 def test_a_quiz_from_its_first_prompt_to_its_last(data_dir):
     terminal = Terminal(data_dir, "quiz", "--questions", "2", "--seed", "1")
     terminal.see("Question 1 of 2")
-    terminal.answer()
+    terminal.answer(text="Two paragraphs,\n\npasted.\n\n1")
     terminal.see("Question 2 of 2")
     terminal.answer(points="1")
     assert terminal.end() == 0
     assert "2 of 2 answered, all kept" in terminal.shown
+    assert "Expected" not in terminal.shown  # the second paragraph answers nothing
     assert [one.points[:1] for one in Progress(data_dir).answers()] == [(1,), (1,)]
     assert fits_a_plain_terminal(terminal.shown)
 
@@ -116,7 +116,7 @@ def test_a_mock_from_the_choice_of_a_role_to_its_report(data_dir):
     terminal.child.sendline("")
     terminal.see("unmatched ')'")
     terminal.see("> ")
-    file.write_text(FOLD)
+    file.write_text(SOLUTION)
     terminal.child.sendline("")
     terminal.see("passed.")
     assert terminal.end() == 0

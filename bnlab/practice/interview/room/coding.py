@@ -45,8 +45,15 @@ def code(talk: Talk, question: Question, folder: Path, left: Callable[[], float]
     except OSError as error:
         talk.say(f"The task is left out, since its file could not be written: {error}.")
         return outcome
-    talk.write("The stub is in this file:")
-    talk.write(f"  {file}\n")
+    todo = "The code in this file has a mistake. Find it and mend it:" if task.bug else "Write it in this file:"
+    talk.write(f"{todo}\n  {file}\n")
+    outcome = _checked(talk, task, file, left)
+    talk.say(f"`bnlab interview show {question.id}` prints what a full answer says beside the code.")
+    return outcome
+
+
+def _checked(talk: Talk, task: Task, file: Path, left: Callable[[], float]) -> Coding:
+    outcome = Coding(task.id, 0, passed=False)
     while True:
         talk.write("Edit and save it, then press Enter to have it checked; s skips the task.")
         if _skipped(talk):

@@ -30,7 +30,7 @@ class Mock:
 
     def __init__(self, room: Room, role: Role, minutes: int, seed: int) -> None:
         self.room, self.role, self.minutes = room, role, minutes
-        self.draw = random.Random(seed)
+        self.seed, self.draw = seed, random.Random(seed)
         self.plan: Plan = plan(role, minutes)
         self.task = coding_question(room.bank, role, self.draw) if self.plan.coding else None
         self.coding = Coding(self.task.exercise or "", 0, passed=False) if self.task else None
@@ -62,7 +62,8 @@ class Mock:
         task = " and a coding task" if self.task else ""
         self.room.talk.say(
             f"A mock interview for the role {self.role}: {self.minutes} minutes, up to {many}{task}. You mark your own "
-            "answers. When time is up, the answer in hand is still taken. q ends it early; what was answered counts."
+            "answers. When time is up, the answer in hand is still taken. q ends it early; what was answered counts. "
+            f"With `--seed {self.seed}` it begins the same again."
         )
 
     def _ask(self) -> None:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from bnlab.practice.exercises.tasks import task_of
 from bnlab.practice.interview.bank import Level, Question, Role
 from bnlab.practice.interview.room.choosing import LEVELS, suits
 from bnlab.practice.progress import Answer
@@ -128,8 +129,12 @@ def follow_up(question: Question, answer: Answer, candidates: Iterable[Question]
 
 
 def coding_question(bank: Mapping[str, Question], role: Role, draw: random.Random) -> Question | None:
-    """A question whose answer is an exercise; None if there is none for the role."""
-    fitting = [one for one in bank.values() if one.topic == "coding" and one.exercise and suits(one, role)]
+    """A question whose answer is an exercise that fits in its minutes; None if there is none for the role."""
+    fitting = [
+        one
+        for one in bank.values()
+        if one.topic == "coding" and one.exercise and task_of(one.exercise).level != "stretch" and suits(one, role)
+    ]
     return draw.choice(fitting) if fitting else None
 
 

@@ -7,7 +7,7 @@ from bnlab.practice.interview.room.answering import answer, more, when
 from bnlab.practice.interview.room.choosing import chosen, weakest_first
 from bnlab.practice.interview.room.talk import Left
 from bnlab.practice.interview.room.visit import Room
-from bnlab.practice.interview.schedule import Due, due, next_due
+from bnlab.practice.interview.schedule import due, next_due
 
 QUIZ_INSTEAD = 5  # questions of the quiz that is offered where nothing is due
 
@@ -47,7 +47,9 @@ def review(room: Room, most: int | None = None) -> None:
     try:
         for number, one in enumerate(waiting, start=1):
             question = room.bank[one.question]
-            answer(room, question, f"Review {number} of {len(waiting)} · {_about(question)}{_why(one)}", kind="review")
+            if one.why != "schedule":
+                room.talk.write(f"\nBecause {one.why}:")
+            answer(room, question, f"Review {number} of {len(waiting)} · {_about(question)}", kind="review")
             more(room.talk, question)
     except Left:
         pass
@@ -69,10 +71,6 @@ def _nothing_due(room: Room) -> None:
 
 def _about(question: Question) -> str:
     return f"{question.topic} · {question.level}"
-
-
-def _why(one: Due) -> str:
-    return "" if one.why == "schedule" else f" · {one.why}"
 
 
 def _yes(line: str) -> bool:

@@ -8,6 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+try:
+    import termios
+except ModuleNotFoundError:  # on Windows
+    termios = None  # type: ignore[assignment]
+
 WIDTH = 80
 PROMPT = "> "
 LEAVE = "q"
@@ -34,6 +39,12 @@ def read_line(prompt: str) -> str:
     return line.rstrip("\r\n")
 
 
+def drop_typed_ahead() -> None:
+    """Forget what a terminal holds already: what was pasted behind an empty line answers nothing that is asked next."""
+    if sys.stdin.isatty() and termios is not None:
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
 def write_line(text: str) -> None:
     """One line, or several, at once, so that what is asked is read before it is answered."""
     print(text, flush=True)  # noqa: T201 - a conversation
@@ -47,11 +58,13 @@ class Talk:
         read: shows a prompt and gives the next line; raises EOFError where there is none.
         write: shows text.
         clock: seconds that never run backwards.
+        drop: forgets what was typed ahead.
     """
 
     read: Callable[[str], str] = read_line
     write: Callable[[str], None] = write_line
     clock: Callable[[], float] = time.monotonic
+    drop: Callable[[], None] = drop_typed_ahead
 
     def say(self, *paragraphs: str) -> None:
         """Show paragraphs, wrapped, with an empty line after each."""
@@ -103,6 +116,7 @@ class Talk:
         lines = []
         while line := self.line():
             lines.append(line)
+        self.drop()
         return "\n".join(lines)
 
 
