@@ -27,6 +27,18 @@ from bnlab.notebook import setup, show, takeaway
 setup()
 
 # %% [markdown]
+# ## Before you begin: what do you know already?
+#
+# Ten questions, one right choice each, for those who want to see at the end what the course has changed; five minutes,
+# and you may skip them. Nobody is expected to know the answers yet, so `-` is a good answer. Your letters are kept on
+# this computer, and which of them are right stays folded away until chapter [15](15_interview.ipynb) asks again.
+
+# %%
+from bnlab.practice import pretest
+
+pretest()
+
+# %% [markdown]
 # ## The answer in 60 seconds
 #
 # > Batch normalisation is a layer that standardises every feature over the mini-batch: it subtracts the batch's mean,

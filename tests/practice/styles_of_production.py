@@ -1,4 +1,4 @@
-"""Correct answers to the exercises of the clinic and of production, as different people write them: all must pass."""
+"""Correct answers to the exercises of the clinic, production and the interview, as different people write them."""
 
 import copy
 import math
@@ -199,6 +199,20 @@ def filters_without_dividing_zeros(weight, bits):
     return np.floor(q + 0.5), np.where(largest == 0, 1, largest / limit).ravel()
 
 
+# --- an answer
+
+
+def graded_by_lists():
+    words = ["sound", "sound", "unsupported", "contested", "sound", "sound", "unsupported", "unsupported"]
+    return dict(enumerate(words, start=1)), [3, 5, 6]
+
+
+def graded_by_exceptions():
+    verdicts = dict.fromkeys(range(1, 9), "sound") | {4: "contested"}
+    verdicts.update(dict.fromkeys((3, 7, 8), "unsupported"))
+    return [verdicts, {1, 2, 3, 4, 5, 6} - {1, 2, 4}]
+
+
 STYLES_OF_PRODUCTION = {
     "examples_behind": [counted_by_hand, lambda n, a, p, s: (n * p**s, n * a * p)],
     "freeze_norms": [frozen_by_train, frozen_by_apply, frozen_by_attribute, frozen_by_recursion, frozen_by_deploy],
@@ -218,4 +232,5 @@ STYLES_OF_PRODUCTION = {
         filters_by_torch,
         filters_without_dividing_zeros,
     ],
+    "grade_the_answer": [graded_by_lists, graded_by_exceptions],
 }

@@ -228,6 +228,7 @@ WITHOUT_ARRAYS = {
     "values_per_mean",
     "examples_behind",
     "accesses",
+    "grade_the_answer",
 }
 ON_ARRAYS = [task for task in RETURNING if task.id not in WITHOUT_ARRAYS]
 

@@ -8,6 +8,7 @@ from bnlab.practice.exercises.misconceptions.comparisons import OF_COMPARISONS
 from bnlab.practice.exercises.misconceptions.effects import OF_EFFECTS
 from bnlab.practice.exercises.misconceptions.forward import OF_THE_FORWARD_PASS
 from bnlab.practice.exercises.misconceptions.inference import OF_INFERENCE
+from bnlab.practice.exercises.misconceptions.interview import OF_ANSWERS
 from bnlab.practice.exercises.misconceptions.kernels import OF_KERNELS
 from bnlab.practice.exercises.misconceptions.networks import OF_NETWORKS
 from bnlab.practice.exercises.misconceptions.sequences import OF_SEQUENCES
@@ -25,6 +26,7 @@ SUBJECTS = (
     OF_ALTERNATIVES,
     OF_KERNELS,
     OF_SERVING,
+    OF_ANSWERS,
     OF_ANY_FUNCTION,
 )
 MISCONCEPTIONS = {id_: misconception for subject in SUBJECTS for id_, misconception in subject.items()}

@@ -8,6 +8,7 @@ from bnlab.practice.exercises.tasks import (
     family,
     forward,
     inference,
+    interview,
     kernels,
     measuring,
     modules,
@@ -43,6 +44,7 @@ TASKS = {
         *small_batches.TASKS,
         *kernels.TASKS,
         *serving.TASKS,
+        *interview.TASKS,
     )
 }
 
