@@ -111,7 +111,7 @@ def _growth_of_layers(count: int, layers: int = 12, width: int = 512) -> float:
         weight = torch.randn(width, width, generator=generator) / math.sqrt(width)
         states.append(nn.functional.batch_norm(states[-1] @ weight, None, None, training=True, eps=1e-12))
     upstream = torch.randn(count, width, generator=generator)
-    gradients = torch.autograd.grad(states[-1], states[1:-1], upstream - upstream.mean(0))
+    gradients = torch.autograd.grad(states[-1], states[1:-1], upstream)
     return float((gradients[0].norm() / gradients[-1].norm()) ** (2 / (layers - 2)))
 
 
