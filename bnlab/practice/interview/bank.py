@@ -211,7 +211,7 @@ def recalls() -> dict[str, tuple[Question, ...]]:
     return load_recalls(questions())
 
 
-class _EachKeyOnce(yaml.SafeLoader):
+class _EachKeyOnce(yaml.CSafeLoader):  # ten times as fast as SafeLoader, which would take seconds for the bank
     """Refuses a key that stands twice in one mapping, where YAML would keep the last and lose the others."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
