@@ -28,6 +28,8 @@
 # Answer aloud before you unfold.
 
 # %%
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import nn
@@ -275,23 +277,23 @@ takeaway(
 # ## The ladder
 #
 # A good interviewer does not ask a second question. They ask the next one: what follows from what you have just said?
-# Eight rungs lead up from *How does the batch size affect it?* Each is a question of the bank, found as the first
-# follow-up of the one before:
+# Eight rungs lead up from *How does batch size affect batch norm?* Each is a question of the bank, and stands among the
+# follow-ups of the one below it:
 
 # %%
-ladder = [
-    "bigger-batch-less-noise",
+ladder = (
+    "how-does-batch-size-matter",
     "two-examples-per-batch",
-    "stale-statistics",
+    "training-or-estimates",
     "positions-are-not-samples",
     "group-or-batch-norm",
     "sync-batch-norm",
-    "isolate-the-noise",
-    "unshuffled-loader",
-]
-assert all(one in bank for one in ladder)
+    "bigger-batch-less-noise",
+    "large-batch-fails",
+)
 for rung, one in enumerate(ladder, start=1):
     print(f"{rung}. {bank[one].prompt} ({one})")
+assert all(above in bank[below].follow_ups for below, above in pairwise(ladder))
 
 # %% [markdown]
 # Answer rung by rung, aloud, until one stops you, and call `ask` with its id. Nobody expects the top. What an

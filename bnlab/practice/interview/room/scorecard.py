@@ -131,7 +131,7 @@ def decide(card: Scorecard) -> Decision:
     ]
     if lacking:
         return Decision(
-            "lean", (f"not strong: {'; '.join(lacking)}", f"not refused: {mean}, {flags or 'no'} red flags")
+            "lean", (f"not strong: {'; '.join(lacking)}", f"not refused: {mean}, {'one' if flags else 'no'} red flag")
         )
     return Decision("strong", (mean, "no red flag", f"no basic question below {100 * WEAK:.0f}%"))
 
