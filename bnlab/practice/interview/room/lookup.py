@@ -43,7 +43,8 @@ def list_questions(room: Room, topic: str | None, level: str | None, role: str |
         ValueError: as `chosen`.
     """
     found = chosen(room.bank, topic, level, role)
-    room.talk.write(listing_as_json(found) if as_json else listing(found, room.progress))
+    room.talk.write(listing_as_json(found) if as_json else f"{listing(found, room.progress)}\n")
+    room.tell_notice()
 
 
 def show(room: Room, id: str) -> None:  # noqa: A002 - that is what it is called everywhere

@@ -39,6 +39,7 @@ def report(room: Room, number: int | None, file: Path | None) -> None:
     """
     checked_place(file)
     kept = {sitting.number: sitting for sitting in room.progress.sittings("mock")}
+    room.tell_notice()
     if not kept:
         raise ValueError(f"expected a mock that is kept, got none in {room.progress.path}")
     wanted = max(kept) if number is None else number
