@@ -60,6 +60,12 @@ def test_drawing_twice_gives_the_same_text():
     assert as_text(TWO) == first
 
 
+@pytest.mark.parametrize(("points", "ticks"), [([1, 2, 5], "1 2 5"), (range(1, 21), "1 4 7 10 13 16 19")])
+def test_ticks_stand_at_points(points, ticks):
+    text = as_text(Curves("t", "x", "y", {"a": (points, list(points))}))
+    assert text.splitlines()[-2].split() == ticks.split()
+
+
 def test_a_logarithmic_axis_has_its_ticks_at_the_points_and_equal_steps_for_equal_factors():
     text = as_text(Curves("t", "rate", "y", {"a": ([0.01, 0.1, 1.0], [0.0, 1.0, 0.0])}, log_x=True))
     ticks = text.splitlines()[-2]

@@ -146,8 +146,8 @@ def _asked(question: Question) -> str:
     others = '"two_minutes", "whiteboard", "rubric" and "red_flags"'
     hint = f'(Answer aloud, then: ask("{question.id}").answer("short"). There are also {others}.'
     keep = f'mark("{question.id}", [1, 3]) keeps that you made points 1 and 3 of the rubric.)'
-    shown = "".join(f"\n\n{textwrap.indent(text, '    ')}\n" for text in exhibits(question))
-    return f"{_wrapped(question.prompt)}{shown}\n{_wrapped(hint)}\n{_wrapped(keep)}"
+    parts = [_wrapped(question.prompt), *(textwrap.indent(text, "    ") for text in exhibits(question))]
+    return "\n\n".join(parts) + ("\n\n" if parts[1:] else "\n") + f"{_wrapped(hint)}\n{_wrapped(keep)}"
 
 
 def _text(question: Question, part: str) -> str:

@@ -1,5 +1,6 @@
 """The plots that questions show: numbers of the course's studies, or computed here, drawn as a figure or as text."""
 
+import math
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = ["PLOTS", "Curves", "as_text"]
 
 MARKERS = "ox+*"  # of the lines of one drawing: what tells them apart without a colour
 HEIGHT = 18  # of the panel, in lines of text
+MOST_TICKS = 8  # on the axis across
 
 
 def as_text(curves: Curves, width: int = 76) -> str:
@@ -39,9 +41,9 @@ def as_text(curves: Curves, width: int = 76) -> str:
         line = panel.signal(np.log10(xs).tolist() if curves.log_x else list(xs), list(ys), marker=marker)
         line.lines()
         panel.draw(line)
-    if curves.log_x:
-        ticks = next(iter(curves.lines.values()))[0]
-        panel.ruler("x").ticks(np.log10(ticks).tolist(), [f"{tick:g}" for tick in ticks])
+    xs = list(next(iter(curves.lines.values()))[0])
+    ticks = xs[:: math.ceil(len(xs) / MOST_TICKS)]
+    panel.ruler("x").ticks(np.log10(ticks).tolist() if curves.log_x else ticks, [f"{tick:g}" for tick in ticks])
     drawn = panel.build().string(colorless=True)
     names = [f"{marker}: {name}" for marker, name in zip(MARKERS, curves.lines, strict=False)]
     about = f"Up: {curves.y_label}. Across: {curves.x_label}. {'; '.join(names)}"
