@@ -147,6 +147,12 @@ def test_an_answer_now_after_one_from_the_future_is_refused(progress):
         progress.record_answer(QUESTION, **MARKS)
 
 
+def test_two_answers_of_one_moment_are_kept_in_their_order(progress):
+    for text in ("first", "second"):
+        progress.record_answer(QUESTION, **MARKS, text=text, at=WEDNESDAY)
+    assert [one.text for one in progress.answers()] == ["first", "second"]
+
+
 def test_another_question_may_have_been_answered_later(progress):
     progress.record_answer("other", **MARKS, at=WEDNESDAY + timedelta(days=1))
     assert progress.record_answer(QUESTION, **MARKS, at=WEDNESDAY) is not None
