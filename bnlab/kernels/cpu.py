@@ -66,7 +66,9 @@ def forward(
         out: where to write; it may be `x` or `residual` itself, but must not overlap them otherwise.
 
     Returns:
-        The output, and mean and biased variance of each channel in float64.
+        The output, and mean and biased variance of each channel in float64. In float32 that holds for channels whose
+        values lie within 1e17 of their mean, in float64 within 1e150. Further out squares may overflow; the variance is
+        infinite then and the output the shift, or, where sums overflow too, both are NaN.
 
     Raises:
         ValueError: an argument has another dtype, shape or layout than `x` asks for, or `x` is empty.

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numba import config, get_num_threads, set_num_threads
@@ -65,6 +69,20 @@ def test_each_layout_has_its_kernels(layout):
     assert cpu._layout(numbers(shape, last, np.float32)).kernel is kernel
 
 
+def test_rows_of_few_channels_are_joined_to_long_ones():
+    assert cpu._layout(numbers((640, 8), False, np.float32)).shape == (10, 512)
+    assert cpu._layout(numbers((36, 8), False, np.float32)).shape == (9, 32)  # no factor of 36 is a larger power of two
+
+
+def test_every_thread_gets_two_blocks_of_small_maps():
+    before = get_num_threads()
+    try:
+        set_num_threads(1)
+        assert cpu._layout(numbers((2, 32, 3, 3), False, np.float32)).shape == (2, 2, 144)
+    finally:
+        set_num_threads(before)
+
+
 @pytest.mark.parametrize("relu", [False, True], ids=["line", "relu"])
 @pytest.mark.parametrize("adding", [False, True], ids=["alone", "residual"])
 def test_forward_and_backward_are_those_of_the_reference(layout, dtype, relu, adding):
@@ -105,6 +123,18 @@ def test_inference_and_its_gradient_are_those_of_the_reference(layout, dtype, re
     close(found.x, passed * per_channel(weight * inv_std, x), dtype)
     close(found.weight, (passed * (x - per_channel(mean, x)) * per_channel(inv_std, x)).sum(axes, np.float64), dtype)
     close(found.bias, passed.sum(axes, np.float64), dtype)
+
+
+def test_eps_is_the_callers(layout):
+    x, grad_y, _, weight, bias = given(layout, np.float32)
+    y, mean, var = cpu.forward(x, weight, bias, eps=0.3)
+    expected, cache = reference.batch_norm_forward(x, weight, bias, eps=0.3)
+    close(y, expected, x.dtype)
+    close(cpu.inference(x, mean, var, weight, bias, eps=0.3), expected, x.dtype)
+    grad_x, grad_weight, _ = reference.batch_norm_backward(grad_y.astype(np.float64), cache)
+    found = cpu.backward(grad_y, x, mean, var, weight, bias, eps=0.3)
+    close(found.x, grad_x, x.dtype)
+    close(found.weight, grad_weight, x.dtype)
 
 
 def test_the_mask_computed_again_is_that_of_the_output(layout):
@@ -220,6 +250,39 @@ def test_a_constant_channel_gives_exactly_its_shift(layout, dtype, value):
     assert_array_equal(var, 0)
 
 
+def test_a_constant_channel_without_eps_is_nan_as_in_torch_and_no_error(layout, dtype):
+    shape, last, _ = layout
+    x, one, zero = laid_out(np.full(shape, 3, dtype), last), np.ones(shape[1]), np.zeros(shape[1])
+    y, mean, var = cpu.forward(x, one, zero, eps=0.0)
+    assert np.isnan(y).all()
+    assert np.isnan(cpu.inference(x, mean, var, one, zero, eps=0.0)).all()
+    assert np.isnan(cpu.backward(x, x, mean, var, one, zero, eps=0.0).x).all()
+
+
+def test_distances_of_1e17_from_the_mean_are_safe_in_float32(layout):
+    shape, last, _ = layout
+    x = laid_out(np.random.default_rng(0).choice([-9e16, 9e16], shape).astype(np.float32), last)
+    x[0].reshape(shape[1], -1)[:, 0] *= -1  # so that no channel of two values is constant
+    y, _, var = cpu.forward(x, np.ones(shape[1]), np.zeros(shape[1]))
+    assert np.isfinite(var).all()
+    close(y, reference.batch_norm_forward(x, np.ones(shape[1]), np.zeros(shape[1]))[0], x.dtype)
+
+
+@pytest.mark.parametrize("size", [1e18, 1e20, 1e37, 3e38])
+def test_beyond_it_comes_what_is_right_or_the_shift_or_nan_and_no_other_channel_suffers(layout, size):
+    shape, last, _ = layout
+    x, bias = numbers(shape, last, np.float32), np.linspace(1, 2, shape[1])
+    clean, _, _ = cpu.forward(x, np.ones(shape[1]), bias)
+    x[:, 0] = np.random.default_rng(1).choice(np.array([-size, size], np.float32), x[:, 0].shape)
+    x[(0, 0, *(0,) * (x.ndim - 2))], x[(1, 0, *(0,) * (x.ndim - 2))] = -size, size
+    y, _, var = cpu.forward(x, np.ones(shape[1]), bias)
+    if np.isfinite(var[0]):
+        close(y[:, 0], reference.batch_norm_forward(x, np.ones(shape[1]), bias)[0][:, 0], x.dtype)
+    else:
+        assert (np.isnan(y[:, 0]) | (y[:, 0] == np.float32(bias[0]))).all()
+    assert_array_equal(y[:, 1:], clean[:, 1:])
+
+
 @pytest.mark.parametrize("relu", [False, True], ids=["line", "relu"])
 def test_a_nan_spoils_its_channel_and_no_other(layout, dtype, relu):
     x, _, _, weight, bias = given(layout, dtype)
@@ -293,6 +356,20 @@ def test_out_may_be_any_of_the_inputs_itself(layout):
                 assert_array_equal(one, other)
 
 
+def test_python_threads_may_launch_at_once_where_numba_has_threads_of_its_own():
+    """Its "workqueue" aborts the process when two launch together; elsewhere than here it may be all there is."""
+    code = (
+        "import numpy as np; from concurrent.futures import ThreadPoolExecutor; from bnlab.kernels import cpu\n"
+        "x, one = np.random.default_rng(0).normal(size=(500, 40)), np.ones(40)\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    found = list(pool.map(lambda _: cpu.forward(x, one, one)[0], range(200)))\n"
+        "assert all(np.array_equal(one, found[0]) for one in found)\n"
+    )
+    environment = os.environ | {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_strided_or_read_only_vector_is_no_reason_to_compile_again():
     cpu.forward(X, np.ones(3), np.zeros(3))
     before = list(maps.forward.signatures)
@@ -326,6 +403,28 @@ def test_bad_input_gets_one_line(wrong, message):
     arguments = {"x": X, "weight": np.ones(3), "bias": np.zeros(3)} | wrong
     with pytest.raises(ValueError, match=message) as raised:
         cpu.forward(**arguments)
+    assert "\n" not in str(raised.value)
+
+
+OF_THE_OTHERS = {
+    "inference_mean": ("inference", {"mean": np.ones(2)}, r"expected mean of shape \(3,\)"),
+    "inference_residual": ("inference", {"residual": X[:2]}, "expected residual like x"),
+    "inference_out": ("inference", {"out": READ_ONLY}, "expected out to be writeable"),
+    "backward_var": ("backward", {"var": np.ones(2)}, r"expected var of shape \(3,\)"),
+    "backward_grad_y": ("backward", {"grad_y": X.astype(np.float64)}, "expected grad_y like x"),
+    "backward_y": ("backward", {"y": X[:2], "relu": True}, "expected y like x"),
+    "backward_out": ("backward", {"out": READ_ONLY}, "expected out to be writeable"),
+}
+
+
+@pytest.mark.parametrize(("name", "wrong", "message"), OF_THE_OTHERS.values(), ids=OF_THE_OTHERS)
+def test_bad_input_of_the_others_gets_one_line(name, wrong, message):
+    one = np.ones(3)
+    arguments = {"x": X, "mean": one, "var": one, "weight": one, "bias": one} | wrong
+    if name == "backward":
+        arguments = {"grad_y": X} | arguments
+    with pytest.raises(ValueError, match=message) as raised:
+        getattr(cpu, name)(**arguments)
     assert "\n" not in str(raised.value)
 
 
