@@ -169,8 +169,8 @@ takeaway(
 #
 # ## Common mistakes, and how they sound
 #
-# None of the following sounds foolish. Each is fluent, each was said in earnest, and each takes a few lines to refute.
-# Read the left side aloud and object before you read the right.
+# None of the following sounds foolish. Each is fluent, each has been written in earnest, and each takes a few lines to
+# refute. Read the left side aloud and object before you read the right.
 
 # %%
 layer, pair = nn.BatchNorm1d(1), torch.tensor([[10.0], [12.0]])
@@ -229,8 +229,8 @@ takeaway(
 #
 # ## A derivation to rehearse
 #
-# Deriving the gradient of the input is the one calculation that is really asked for, and five lines at a board are
-# enough. Let $s=1/\sqrt{\sigma^2+\epsilon}$, and write $d$ for the gradient of the loss. Say the sentence while you
+# The gradient of the input is the longest calculation that you may be asked for, and five lines at a board are enough.
+# Let $s=1/\sqrt{\sigma^2+\epsilon}$, and write $d$ for the gradient of the loss. Say the sentence while you
 # write the line.
 #
 # 1. $\hat{x}_i=(x_i-\mu)s$ and $y_i=\gamma\hat{x}_i+\beta$. *"One channel, m values."*
@@ -374,8 +374,8 @@ takeaway(
 expectations()
 
 # %% [markdown]
-# What helps against a gap is dull and works: answer before you look, mark by the rubric and not by the feeling, and be
-# asked again on another day. `mark(...)` in a notebook and `bnlab interview quiz` in a terminal keep the marks in one
+# What helps against a gap is dull: answer before you look, mark by the rubric and not by the feeling, and be asked
+# again on another day. `mark(...)` in a notebook and `bnlab interview quiz` in a terminal keep the marks in one
 # place, and `bnlab interview review` asks what you are about to forget.
 
 # %% [markdown]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bnlab.practice.exercises.tasks.interview import POINTS
 from bnlab.practice.interview import expectations, mark, questions
 from bnlab.practice.interview.marking import score_of
 from bnlab.practice.progress import Progress
@@ -105,3 +106,14 @@ def test_without_expectations_a_note_says_how_to_state_one():
     mark("largest-x-hat", [1])
     assert expectations().headline == "No expectations yet."
     assert "confidence=60" in expectations().message
+
+
+# --- the exercise on a published answer
+
+
+def test_the_points_that_the_exercise_counts_are_those_of_the_question():
+    """Its solution and its misconceptions go by number."""
+    rubric = [one.point for one in questions()["what-is-batch-norm"].rubric]
+    topics = ("standardised", "scale and shift", "running averages", "learning rates", "cost", "debated")
+    assert len(rubric) == POINTS
+    assert [topic in point for topic, point in zip(topics, rubric, strict=True)] == [True] * POINTS
