@@ -106,11 +106,15 @@ def test_code_is_python(question):
     ast.parse(question.code)
 
 
-def test_the_layer_with_six_mistakes_is_the_one_that_its_proof_runs():
-    shown = ast.parse(questions()["review-a-layer"].code).body[0]
-    run = ast.parse(inspect.getsource(scenarios._SixMistakes)).body[0]
-    for mine, theirs in zip(shown.body, run.body[1:], strict=True):
-        assert ast.dump(ast.Module(mine.body, [])) == ast.dump(ast.Module(theirs.body, []))
+@pytest.mark.parametrize(
+    ("name", "module"), [("review-a-layer", scenarios._SixMistakes), ("memory-by-the-step", scenarios._Attached)]
+)
+def test_the_forward_pass_that_is_shown_is_the_one_that_its_proof_runs(name, module):
+    def forward_in(code):
+        (found,) = [node for node in ast.walk(ast.parse(code)) if getattr(node, "name", "") == "forward"]
+        return ast.dump(ast.Module(found.body, []))
+
+    assert forward_in(questions()[name].code) == forward_in(inspect.getsource(module))
 
 
 @pytest.mark.parametrize("question", questions().values(), ids=lambda one: one.id)

@@ -62,7 +62,7 @@ def test_drawing_twice_gives_the_same_text():
 
 @pytest.mark.parametrize(("points", "ticks"), [([1, 2, 5], "1 2 5"), (range(1, 21), "1 4 7 10 13 16 19")])
 def test_ticks_stand_at_points(points, ticks):
-    text = as_text(Curves("t", "x", "y", {"a": (points, list(points))}))
+    text = as_text(Curves("t", "x", "y", {"shorter": ([1, 2], [0, 9]), "a": (points, list(points))}))
     assert text.splitlines()[-2].split() == ticks.split()
 
 

@@ -41,7 +41,7 @@ def as_text(curves: Curves, width: int = 76) -> str:
         line = panel.signal(np.log10(xs).tolist() if curves.log_x else list(xs), list(ys), marker=marker)
         line.lines()
         panel.draw(line)
-    xs = list(next(iter(curves.lines.values()))[0])
+    xs = max((list(xs) for xs, _ in curves.lines.values()), key=len)
     ticks = xs[:: math.ceil(len(xs) / MOST_TICKS)]
     panel.ruler("x").ticks(np.log10(ticks).tolist() if curves.log_x else ticks, [f"{tick:g}" for tick in ticks])
     drawn = panel.build().string(colorless=True)

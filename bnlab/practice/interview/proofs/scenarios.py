@@ -2,6 +2,8 @@
 
 import copy
 import math
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,35 +64,64 @@ def trained_in_evaluation_mode(
 
 
 def graph_kept(
-    *,
-    after_one: int = 7,
-    a_step: int = 6,
-    many: int = 200,
-    after_many: int = 1201,
-    under_no_grad: int = 0,
-    copies: bool = False,
-) -> bool:
-    """Nodes of the graph behind a running mean that is averaged with its gradient, and whether it can be copied."""
-    layer, x = nn.Linear(2, 2), torch.ones(3, 2)
+    *, after_one: int = 7, a_step: int = 6, many: int = 200, after_many: int = 1201, under_no_grad: int = 0,
+    copies: bool = False, batch_stays_after_backward: bool = False, batch_stays_without: bool = True,
+    gradient_in_evaluation: bool = False,
+) -> bool:  # fmt: skip
+    """Nodes behind a running mean that is averaged with its gradient, and what else its graph keeps or hinders."""
+    linear, x = nn.Linear(2, 2), torch.ones(3, 2)
     attached, detached, counted = torch.zeros(2), torch.zeros(2), {}
     for step in range(1, many + 1):
-        mean = layer(x).mean(0)
+        mean = linear(x).mean(0)
         attached = 0.9 * attached + 0.1 * mean
         with torch.no_grad():
             detached = 0.9 * detached + 0.1 * mean
         if step in {1, 2, many}:
             counted[step] = nodes_behind(attached)
-    try:
-        copy.deepcopy(attached)
-    except RuntimeError:
-        copied = False
-    else:
-        copied = True
+    layer = nn.Sequential(linear, _Attached(2))
+    stays = []
+    for backward in (True, False):
+        batch = torch.randn(3, 2)
+        batch_lives, y = weakref.ref(batch), layer(batch)
+        if backward:
+            y.square().sum().backward()
+        del batch, y
+        stays.append(batch_lives() is not None)
+    evaluated = layer.eval()(x).sum()
     return (
         counted == {1: after_one, 2: after_one + a_step, many: after_many}
         and nodes_behind(detached) == under_no_grad
-        and copied == copies
+        and _runs(lambda: copy.deepcopy(attached)) == copies
+        and stays == [batch_stays_after_backward, batch_stays_without]
+        and _runs(evaluated.backward) == gradient_in_evaluation
     )
+
+
+def _runs(action: Callable[[], Any]) -> bool:
+    try:
+        action()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Attached(nn.Module):
+    """The layer of the question `memory-by-the-step`."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(c)), nn.Parameter(torch.zeros(c))
+        self.running_mean, self.running_var = torch.zeros(c), torch.ones(c)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            mean, var = x.mean(0), x.var(0, correction=0)
+            self.running_mean = 0.9 * self.running_mean + 0.1 * mean
+            self.running_var = 0.9 * self.running_var + 0.1 * var
+        else:
+            mean, var = self.running_mean, self.running_var
+        x_hat = (x - mean) / torch.sqrt(var + 1e-5)
+        return self.weight * x_hat + self.bias
 
 
 class _SixMistakes(nn.Module):
