@@ -131,6 +131,11 @@ def test_a_failed_exercise_is_settled_by_an_answer_after_it():
     assert due(answers, failures, bank_with("norm_backward"), FIRST + timedelta(hours=1)) == []
 
 
+def test_an_exercise_that_fails_later_makes_nothing_due_now():
+    failures = {"norm_backward": (FIRST + timedelta(seconds=1)).isoformat(timespec="microseconds")}
+    assert due([], failures, bank_with("norm_backward"), FIRST) == []
+
+
 def test_a_failure_of_another_exercise_changes_nothing():
     failures = {"norm_forward": FIRST.isoformat(timespec="microseconds")}
     assert due([], failures, bank_with("norm_backward") | {OTHER: BANK[OTHER]}, FIRST + timedelta(hours=1)) == []
