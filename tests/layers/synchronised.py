@@ -7,8 +7,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.profiler import profile
+from torch.nn.parallel import DistributedDataParallel
 
-from bnlab.layers import SyncBatchNorm
+from bnlab.layers import BatchNorm2d, SyncBatchNorm
 
 
 class Step(NamedTuple):
@@ -61,6 +62,16 @@ def count_collectives(training, needs_gradient, x):
 def _sent(profiled):
     names = (event.name for event in profiled.function_events)
     return dict(Counter(name for name in names if name.startswith("c10d::")))
+
+
+def train_compiled(part):
+    """A step by the backend "numba" inside DistributedDataParallel: output, gradients, and the state that it leaves."""
+    layer = BatchNorm2d(3, backend="numba")
+    x, grad_y = part
+    parallel = DistributedDataParallel(layer)  # kept, since it averages the gradients
+    y = parallel(x)
+    y.backward(grad_y)
+    return y.detach(), {name: p.grad for name, p in layer.named_parameters()}, dict(layer.state_dict())
 
 
 def evaluate_alone(x):

@@ -14,6 +14,8 @@ from torch.testing import assert_close
 from bnlab import layers
 from bnlab.layers import compiled_auto, compiled_cpu, elementary
 from bnlab.layers.functional import batch_norm
+from tests.layers import synchronised
+from tests.layers.processes import Processes
 
 SHAPES = {"vectors": (7, 3), "small_maps": (5, 3, 4), "planes": (2, 3, 17, 19), "odd_spatial": (4, 3, 5, 3)}
 each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -133,6 +135,26 @@ def test_a_parameter_that_does_not_learn_gets_no_gradient():
     layer(draw(6, 3).float(), draw(6, 3, seed=1).float()).sum().backward()
     assert layer.weight.grad is None
     assert layer.bias.grad is not None
+
+
+def test_in_distributed_data_parallel_gradients_are_averaged_and_each_process_has_its_own_statistics(tmp_path):
+    parts = [
+        (draw(4, 3, 5, 3, dtype=torch.float32, seed=seed), draw(4, 3, 5, 3, dtype=torch.float32)) for seed in (1, 2)
+    ]
+    processes = Processes(2, tmp_path / "rendezvous")
+    try:
+        found = processes.call(synchronised.train_compiled, each=parts)
+    finally:
+        processes.stop()
+    alone = [nn.BatchNorm2d(3), nn.BatchNorm2d(3)]
+    outputs = [layer(x) for layer, (x, _) in zip(alone, parts, strict=True)]
+    for y, (_, grad_y) in zip(outputs, parts, strict=True):
+        y.backward(grad_y)
+    for (y, gradients, state), expected, layer in zip(found, outputs, alone, strict=True):
+        assert_close(y, expected.detach())
+        assert_close(state, dict(layer.state_dict()))
+        for name, gradient in gradients.items():
+            assert_close(gradient, sum(getattr(one, name).grad for one in alone) / 2)
 
 
 def test_two_threads_at_once_get_what_one_gets():
