@@ -170,7 +170,7 @@ def test_every_answer_is_explained_and_a_wrong_choice_quoted():
     for item in items():
         assert " ".join(item.why.split()).replace("`", "") in shown.replace("`", "")
         assert f"The answer is {item.answer}, " in shown
-        assert f'ask("{item.ask}")' in shown
+        assert f'ask("{item.ask}") bnlab interview show {item.ask} ' in f"{shown} "
     assert shown.count("You said") == 1
     assert "You said a. The answer is b" in shown
 

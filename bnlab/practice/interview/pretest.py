@@ -241,4 +241,5 @@ def _explained(one: Graded) -> str:
     item = one.item
     chosen = "" if one.choice in {None, NO_IDEA, item.answer} else f" You said {one.choice}."
     right = f"The answer is {item.answer}, {item.lettered[item.answer]}."
-    return f"{item.question}{chosen} {right} {item.why} To practise it:\n\n" + code(f'ask("{item.ask}")')
+    further = code(f'ask("{item.ask}")\nbnlab interview show {item.ask}')
+    return f"{item.question}{chosen} {right} {item.why} To practise it, in a notebook or in a terminal:\n\n{further}"
