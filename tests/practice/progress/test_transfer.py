@@ -146,6 +146,8 @@ def test_equal_attempts_stay_as_many_as_there_were(here, tmp_path):
     new = Progress(tmp_path / "new")
     assert new.import_(tmp_path / "here.json")["attempts"] == 3
     assert new.import_(tmp_path / "here.json")["attempts"] == 0
+    ask(new.path, "DELETE FROM attempts WHERE rowid = (SELECT max(rowid) FROM attempts WHERE source = 'same')")
+    assert new.import_(tmp_path / "here.json")["attempts"] == 1
 
 
 def test_two_machines_answers_merge_in_order_of_time(here, exported):
