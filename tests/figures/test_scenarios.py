@@ -18,8 +18,8 @@ def test_every_line_is_drawn_through_its_points():
 
 def test_four_lines_differ_in_colour_and_in_marker():
     lines = drawn(lines=dict.fromkeys("abcd", LINE)).lines
-    assert len(lines) == len(LINES) == 4
-    assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 4
+    assert [(line.get_color(), line.get_marker()) for line in lines] == list(LINES)
+    assert len({colour for colour, _ in LINES}) == len({marker for _, marker in LINES}) == 4
 
 
 def test_the_title_the_axes_and_the_legend_say_what_they_are_told():
