@@ -191,12 +191,27 @@ def test_a_large_mean_costs_the_gradients_no_digits(layout):
         close(one, other, x.dtype)
 
 
-@pytest.mark.parametrize("shape", [(8_000_000, 1), (31, 1, 258_065)], ids=["rows", "planes"])
+MANY = pytest.mark.parametrize(
+    "shape", [(8_000_000, 1), (1_000_000, 1, 8), (31, 1, 258_065)], ids=["rows", "maps", "planes"]
+)
+
+
+@MANY
 def test_eight_million_values_of_a_channel_keep_their_variance(shape):
     x = np.random.default_rng(0).uniform(3, 4, shape).astype(np.float32)
     _, mean, var = cpu.forward(x, np.ones(1), np.zeros(1), out=np.empty_like(x))
     assert_allclose(var, x.var(dtype=np.float64), rtol=1e-6)
     assert_allclose(mean, x.mean(dtype=np.float64), rtol=1e-9)
+
+
+@MANY
+def test_eight_million_values_of_a_channel_keep_the_sums_of_their_gradients(shape):
+    rng = np.random.default_rng(0)
+    x, grad_y = (rng.uniform(low, low + 1, shape).astype(np.float32) for low in (3, 0))
+    mean, var = np.array([3.0]), np.ones(1)
+    found = cpu.backward(grad_y, x, mean, var, np.ones(1), np.zeros(1), eps=0.0, constant=True, out=np.empty_like(x))
+    assert_allclose(found.bias, grad_y.sum(dtype=np.float64), rtol=1e-6)
+    assert_allclose(found.weight, (grad_y * (x - 3)).sum(dtype=np.float64), rtol=1e-6)
 
 
 def test_one_value_far_off_at_the_start_spoils_no_pilot(layout):
