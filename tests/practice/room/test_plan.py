@@ -105,6 +105,13 @@ def test_a_follow_up_goes_before_what_leads_here_and_before_the_rest_of_the_topi
     assert follow_up(start, good, [make_question("far", topic="gpu", level="deep")]) is None
 
 
+def test_a_harder_question_of_the_topic_goes_before_a_follow_up_that_is_as_hard(bank):
+    start = make_question("start", follow_ups=("level",))
+    candidates = [make_question("level", topic="cnn"), make_question("topic", level="deep")]
+    assert follow_up(start, make_answer("start", 1.0), candidates).id == "topic"
+    assert follow_up(start, make_answer("start", 0.6), candidates).id == "level"
+
+
 def test_an_easier_question_never_follows_a_good_answer(bank):
     start = make_question("start", follow_ups=("easy",))
     assert follow_up(start, make_answer("start", 1.0), [bank["easy"]]) is None
