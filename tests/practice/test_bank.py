@@ -13,6 +13,7 @@ import yaml
 from bnlab.practice.interview import questions
 from bnlab.practice.interview.bank import CHAPTERS, RECALLS, load, load_recalls, recalls
 from bnlab.practice.interview.proofs import scenarios
+from bnlab.practice.interview.room.matching import suggest
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 GOOD = {
@@ -118,8 +119,10 @@ def test_the_forward_pass_that_is_shown_is_the_one_that_its_proof_runs(name, mod
 
 
 @pytest.mark.parametrize("question", questions().values(), ids=lambda one: one.id)
-def test_every_point_has_phrases_by_which_a_typed_answer_may_make_it(question):
-    assert [point.point for point in question.rubric if not point.says] == []
+def test_the_model_answer_is_taken_to_make_every_point(question):
+    answers = question.answers
+    text = f"{answers.short}\n{answers.two_minutes}\n{answers.whiteboard}"
+    assert suggest(question, text) == tuple(range(1, len(question.rubric) + 1))
 
 
 # --- the loader
