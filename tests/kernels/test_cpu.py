@@ -210,8 +210,8 @@ def test_eight_million_values_of_a_channel_keep_the_sums_of_their_gradients(shap
     x, grad_y = (rng.uniform(low, low + 1, shape).astype(np.float32) for low in (3, 0))
     mean, var = np.array([3.0]), np.ones(1)
     found = cpu.backward(grad_y, x, mean, var, np.ones(1), np.zeros(1), eps=0.0, constant=True, out=np.empty_like(x))
-    assert_allclose(found.bias, grad_y.sum(dtype=np.float64), rtol=1e-6)
-    assert_allclose(found.weight, (grad_y * (x - 3)).sum(dtype=np.float64), rtol=1e-6)
+    assert_allclose(found.bias, grad_y.sum(dtype=np.float64), rtol=1e-8)
+    assert_allclose(found.weight, (grad_y * (x - 3)).sum(dtype=np.float64), rtol=1e-8)
 
 
 def test_one_value_far_off_at_the_start_spoils_no_pilot(layout):
