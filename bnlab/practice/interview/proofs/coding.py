@@ -31,11 +31,11 @@ def forward_in_four_lines(
     )
 
 
-def backward_in_four_lines(
-    *, agrees_with_differences: bool = True, without_its_terms: bool = False, sum_shows_it: bool = False,
-    sums_of_grad_x: int = 0,
+def backward_in_three_lines(
+    *, agrees_with_differences: bool = True, without_its_terms: bool = False, sum_shows_a_factor: bool = False,
+    sum_shows_the_variance_term: bool = False, sum_shows_the_mean_term: bool = True, sums_of_grad_x: int = 0,
 ) -> bool:  # fmt: skip
-    """The closed form against central differences, and a wrong one against a random and a uniform upstream gradient."""
+    """The closed form and wrong ones against central differences, by a random upstream gradient and by ones."""
     rng = np.random.default_rng(0)
     x, gamma, beta = rng.normal(2, 3, size=(6, 2)), np.array([0.5, 2.0]), np.zeros(2)
     y, cache = batch_norm_forward(x, gamma, beta)
@@ -47,12 +47,17 @@ def backward_in_four_lines(
 
     uneven, ones = rng.normal(size=y.shape), np.ones_like(y)
     right = {name: batch_norm_backward(g, cache)[0] for name, g in (("uneven", uneven), ("ones", ones))}
-    factor_missing = {name: grad_x / gamma for name, grad_x in right.items()}
+    scale, x_hat = gamma * cache.inv_std, (y - beta) / gamma
+    wrong = {
+        name: (grad_x / gamma, scale * (g - g.mean(0)), scale * (g - x_hat * (g * x_hat).mean(0)))
+        for (name, grad_x), g in zip(right.items(), (uneven, ones), strict=True)
+    }
     return (
         close(uneven, right["uneven"]) == agrees_with_differences
-        and close(uneven, gamma * cache.inv_std * uneven) == without_its_terms
-        and close(uneven, factor_missing["uneven"]) is False
-        and (not close(ones, factor_missing["ones"])) == sum_shows_it
+        and close(uneven, scale * uneven) == without_its_terms
+        and not any(close(uneven, one) for one in wrong["uneven"])
+        and [not close(ones, one) for one in wrong["ones"]]
+        == [sum_shows_a_factor, sum_shows_the_variance_term, sum_shows_the_mean_term]
         and np.allclose(right["uneven"].sum(0), sums_of_grad_x)
     )
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.stats import binom, norm
 from torch import nn
 
 
@@ -40,7 +40,7 @@ def best_of_many(
 
 def many_claims(
     *, claims: int = 40, level: float = 0.05, by_chance: int = 2, at_least_one: int = 87, corrected: float = 0.00125,
-    then_at_least_one: int = 5,
+    then_at_least_one: int = 5, found: int = 6, that_many: float = 1.4,
 ) -> bool:  # fmt: skip
     """How many of 40 claims without any effect pass a test, and how likely one does, as it is and by Bonferroni."""
 
@@ -51,6 +51,7 @@ def many_claims(
         math.isclose(claims * level, by_chance)
         and math.isclose(level / claims, corrected)
         and (any_passes(level), any_passes(corrected)) == (at_least_one, then_at_least_one)
+        and round(100 * float(binom.sf(found - 1, claims, level)), 1) == that_many
     )
 
 

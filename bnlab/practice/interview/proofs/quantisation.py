@@ -68,15 +68,20 @@ def shift_of_a_rounded_layer(
 
 def jitter_of_a_fold(
     *, few: int = 32, scatters: float = 0.125, levels: int = 127, moved_by: int = 16, many: int = 8192,
-    scatters_less: float = 0.0078, moved_less: int = 1,
+    scatters_less: float = 0.0078, moved_less: int = 1, moves_if_the_grid_follows: bool = False,
 ) -> bool:  # fmt: skip
-    """How far the batch's standard deviation scatters, and by how many levels a folded weight then moves."""
+    """How far the batch's standard deviation scatters, and how far a folded weight then moves on either grid."""
     generator = torch.Generator().manual_seed(0)
     stds = torch.randn(4000, 32, dtype=torch.float64, generator=generator).std(1)
+    folded = torch.tensor([0.3, 1.0], dtype=torch.float64) / stds[:, None]  # weights of one filter over the batch's
+    on_a_fixed_grid = torch.round(levels * folded[:, 1])
+    on_its_own = torch.round(levels * folded / folded.amax(1, keepdim=True))
     found = [1 / math.sqrt(2 * count) for count in (few, many)]
     return (
         [round(found[0], 3), round(found[1], 4)] == [scatters, scatters_less]
         and math.isclose((stds.std() / stds.mean()).item(), scatters, rel_tol=0.05)
         and (few, many, levels) == (32, 2**13, 2**7 - 1)
+        and math.isclose(on_a_fixed_grid.std().item(), moved_by, rel_tol=0.1)
+        and bool((on_its_own != on_its_own[0]).any()) == moves_if_the_grid_follows
         and [round(levels * one) for one in found] == [moved_by, moved_less]
     )

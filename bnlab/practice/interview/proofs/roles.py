@@ -12,7 +12,7 @@ from bnlab.experiments.studies import STUDIES
 
 def one_outlier(
     *, rows: int = 32, largest: float = 5.57, others_below_0: float = 0.18, closer: int = 174, outlier: int = 1000,
-    variance: int = 31_251, running_variance: int = 3126, others_move_in_evaluation: bool = False,
+    variance: int = 31_251, running_variance: int = 3126, its_root: int = 56, others_move_in_evaluation: bool = False,
 ) -> bool:  # fmt: skip
     """A row of 1000 among 31 rows of mean 0 and variance 1, in either mode, and the running variance behind it."""
     rest = torch.randn(rows - 1, 1, dtype=torch.float64)
@@ -30,6 +30,7 @@ def one_outlier(
         and round(x.var().item()) == variance
         and math.isclose(at_inference, 1000, rel_tol=1e-4)
         and round(layer.get_buffer("running_var").item()) == running_variance
+        and round(layer.get_buffer("running_var").sqrt().item()) == its_root
         and moves == others_move_in_evaluation
     )
 

@@ -18,7 +18,7 @@ from bnlab.practice.interview.plots import nodes_behind
 def slow_statistics(
     *, momentum: float = 0.001, of_the_old: float = 0.999, early: int = 100, middle: int = 300, late: int = 1000,
     left_in_the_middle: float = 0.741, left_late: float = 0.368, as_it_is: int = 20, after_a_pass: int = 51,
-    as_it_is_late: int = 31, after_a_pass_late: int = 65,
+    as_it_is_late: int = 31, after_a_pass_late: int = 65, at_a_hundredth: int = 22,
 ) -> bool:  # fmt: skip
     """What is left of a running mean's start, and the medians of the study `running_statistics` at a rate of 1."""
     layer = nn.BatchNorm1d(1, momentum=momentum, dtype=torch.float64)
@@ -37,7 +37,12 @@ def slow_statistics(
     medians = [100 * np.median(found, axis=-1) for found in (study.running[rate, :, column], study.recalibrated[rate])]
     found = [round(float(of[step])) for step in (0, -1) for of in medians]
     stated = [as_it_is, after_a_pass, as_it_is_late, after_a_pass_late]
-    return list(left.values()) == [of_the_old, left_in_the_middle, left_late] and found == stated
+    slow = 100 * float(np.median(study.running[rate, 0, study.config.momenta.index(0.01)]))
+    return (
+        list(left.values()) == [of_the_old, left_in_the_middle, left_late]
+        and found == stated
+        and round(slow) == at_a_hundredth
+    )
 
 
 def trained_in_evaluation_mode(
@@ -175,11 +180,12 @@ def a_layer_with_six_mistakes(
 
 def two_norms_of_weights(
     *, without_decay: float = 2.57, with_decay: float = 0.311, times: float = 8.3, same_output: bool = True,
-    gradient_is_orthogonal: bool = True, gradient_of_halves: int = 2,
+    gradient_is_orthogonal: bool = True, gradient_of_halves: int = 2, rises_with_momentum: bool = True,
 ) -> bool:  # fmt: skip
     """The norms at the end of the study `weight_decay`, and what the scale of weights before a norm does."""
     study: Any = STUDIES["weight_decay"].stored()
-    ends = [float(np.median(study.squared_norm[arm], axis=1)[-1]) for arm in ("batch_norm", "decay")]
+    paths = [np.median(study.squared_norm[arm], axis=1) for arm in ("batch_norm", "decay")]
+    ends = [float(path[-1]) for path in paths]
     x, upstream = torch.randn(16, 5, dtype=torch.float64), torch.randn(16, 1, dtype=torch.float64)
     layer = nn.BatchNorm1d(1, eps=1e-12, dtype=torch.float64)
     weight = torch.randn(5, 1, dtype=torch.float64, requires_grad=True)
@@ -189,6 +195,7 @@ def two_norms_of_weights(
     return (
         [round(ends[0], 2), round(ends[1], 3)] == [without_decay, with_decay]
         and round(ends[0] / ends[1], 1) == times
+        and bool((np.diff(paths[0]) >= 0).all() and study.config.momentum > 0) == rises_with_momentum
         and torch.allclose(*outputs) == same_output
         and (abs((gradients[0] * weight).sum().item()) < 1e-9) == gradient_is_orthogonal
         and torch.allclose(gradients[1], gradient_of_halves * gradients[0])
