@@ -106,7 +106,7 @@ def _nodes_by_step() -> Curves:
         running_mean = 0.9 * running_mean + 0.1 * layer(x).mean(0)
         nodes.append(nodes_behind(running_mean))
     return Curves(
-        title="Nodes of the autograd graph that the layer holds on to",
+        title="Nodes of the autograd graph behind one of the tensors that the layer keeps",
         x_label="steps",
         y_label="nodes",
         lines={"nodes": (steps, nodes)},
