@@ -7,8 +7,8 @@ import typer
 from typer.core import TyperGroup
 
 PARTS = {  # name: module that holds its `app`, and what `bnlab --help` says of it
-    "interview": ("bnlab.practice.interview.commands", "Practise: questions, what is due, a timed mock, a report."),
-    "progress": ("bnlab.practice.progress.commands", "Take what is kept of your work to another machine."),
+    "interview": ("bnlab.cli.interview", "Practise: questions, what is due, a timed mock, a report."),
+    "progress": ("bnlab.cli.progress", "Take what is kept of your work to another machine."),
     "claims": ("bnlab.cli.claims", "What the course claims of batch norm, and what it measured."),
     "studies": ("bnlab.cli.studies", "The studies on which the claims rest."),
     "doctor": ("bnlab.cli.doctor", "Look for batch-norm mistakes in a network."),

@@ -39,8 +39,7 @@ from bnlab.experiments.claims import ledger
 from bnlab.notebook import setup, takeaway
 from bnlab.practice import ask, check, expectations, posttest, recall
 from bnlab.practice.exercises.tasks.interview import STATEMENTS
-from bnlab.practice.interview import questions
-from bnlab.practice.interview.marking import score_of
+from bnlab.practice.interview.bank import questions
 from bnlab.practice.interview.room.scorecard import Answer, Coding, Scorecard, decide
 from bnlab.reference import batch_norm_backward, batch_norm_forward
 
@@ -69,7 +68,7 @@ ask(question.id).answer("rubric")
 
 # %%
 behind = {"what it does": (1, 2, 3), "what follows": (4,), "where it ends": (5, 6)}
-share = {what: score_of(question, points) for what, points in behind.items()}
+share = {what: question.score(points) for what, points in behind.items()}
 for what, part in share.items():
     print(f"{what:14}{part:4.0%} of the weight")
 takeaway(
@@ -106,10 +105,10 @@ steps = {
 made, said = set(), ""
 for step, (sentence, points) in steps.items():
     made, said = made | points, f"{said} {sentence}".strip()
-    print(f"{step:10} after {60 * len(said.split()) / 170:2.0f} seconds: {score_of(question, made):4.0%}")
+    print(f"{step:10} after {60 * len(said.split()) / 170:2.0f} seconds: {question.score(made):4.0%}")
 takeaway(
     "Six sentences make every point of the rubric within half a minute.",
-    score_of(question, made) == 1 and len(said.split()) / 170 < 0.5,
+    question.score(made) == 1 and len(said.split()) / 170 < 0.5,
 )
 
 # %% [markdown]
@@ -323,7 +322,7 @@ def scorecard(marks):
     """The card of a mock for an ML engineer in which these points were made and these red flags said."""
     at, answers = "2026-03-02T09:00:00+00:00", []
     for one, (points, flags, sure) in marks.items():
-        answers.append(Answer(one, "mock", 1, points, flags, score_of(bank[one], points), sure, None, 180.0, at))
+        answers.append(Answer(one, "mock", 1, points, flags, bank[one].score(points), sure, None, 180.0, at))
     return Scorecard("ML engineer", 30, at, tuple(answers), Coding("batch_norm_forward", 1, passed=True), bank)
 
 

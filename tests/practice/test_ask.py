@@ -10,9 +10,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bnlab.practice.interview import Asked, Question, ask, questions, recall
-from bnlab.practice.interview.asking import PARTS, Recall
-from bnlab.practice.interview.bank import Answers, Point, RedFlag, recalls
+from bnlab.practice.interview.asking import PARTS, Asked, Recall, ask, recall
+from bnlab.practice.interview.bank import Answers, Point, Question, RedFlag, questions, recalls
 
 HOSTILE = Question(
     id="hostile",
@@ -140,7 +139,7 @@ def test_a_recall_shows_three_prompts_and_folds_their_short_answers(chapter):
 
 def test_what_is_shown_is_the_same_in_every_process(monkeypatch):
     code = (
-        "from bnlab.practice.interview import ask, recall\n"
+        "from bnlab.practice import ask, recall\n"
         "for thing in (ask('eps-placement', 'derive-dx'), recall('04')): print(repr(thing), thing._repr_html_())"
     )
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bnlab.practice.interview import questions
-from bnlab.practice.interview.bank import CHAPTERS, RECALLS, load, load_recalls, recalls
+from bnlab.practice.interview.bank import CHAPTERS, RECALLS, load, load_recalls, questions, recalls
+from bnlab.practice.interview.links import check_links
 from bnlab.practice.interview.proofs import scenarios
 from bnlab.practice.interview.room.matching import suggest
 
@@ -57,6 +57,10 @@ def test_the_bank_covers_the_first_chapters():
     asked = [question.chapter for question in questions().values()]
     assert len(asked) >= 24
     assert set(asked) == set(CHAPTERS)
+
+
+def test_every_link_of_the_bank_leads_somewhere():
+    check_links(questions())
 
 
 def test_every_notebook_is_a_chapter_that_questions_can_name():
@@ -163,11 +167,7 @@ BAD = {
     "id with a space": (["id"], "why eps", "id: expected lower case with hyphens, got 'why eps'"),
     "topic of another file": (["topic"], "backward", "topic: expected the file's name, numerics, got 'backward'"),
     "chapter": (["chapter"], "03", "chapter: expected one of 00_start_here, .*, got '03'"),
-    "proof": (["proof"], "trust_me", "proof: expected the name of a function in proofs, got 'trust_me'"),
     "proof left blank": (["proof"], "", "proof: expected text, got an empty string"),
-    "claim": (["claim"], "it-is-good", "claim: expected the id of a claim, got 'it-is-good'"),
-    "exercise": (["exercise"], "why-eps", "exercise: expected the id of an exercise, got 'why-eps'"),
-    "plot": (["plot"], "loss", "plot: expected the name of a plot in plots, got 'loss'"),
     "phrases not a list": (["rubric", 0, "says"], "a floor", r"rubric\[0\]: says: expected a list, got 'a floor'"),
     "phrase in capitals": (
         ["rubric", 2, "says"],
@@ -210,6 +210,21 @@ def test_a_bad_entry_is_refused_in_one_line(path, value, message, tmp_path):
     name = entry.get("id", 1)
     assert re.match(rf"numerics\.yaml: {name}: ", str(caught.value))
     assert "\n" not in str(caught.value)
+
+
+DEAD_LINKS = {
+    "proof": ("trust_me", "expected the name of a function in proofs"),
+    "claim": ("it-is-good", "expected the id of a claim"),
+    "exercise": ("why-eps", "expected the id of an exercise"),
+    "plot": ("loss", "expected the name of a plot in plots"),
+}
+
+
+@pytest.mark.parametrize(("name", "got", "expected"), [(key, *two) for key, two in DEAD_LINKS.items()])
+def test_a_link_to_nothing_is_refused_in_one_line(name, got, expected, tmp_path):
+    bank = load(written(tmp_path, {**GOOD, name: got}))
+    with pytest.raises(ValueError, match=rf"^numerics\.yaml: why-eps: {name}: {expected}, got '{got}'$"):
+        check_links(bank)
 
 
 def test_answers_of_exactly_the_most_words_are_read(tmp_path):

@@ -14,8 +14,8 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
-from bnlab.practice.interview import questions
 from bnlab.practice.interview.asking import PARTS
+from bnlab.practice.interview.bank import questions
 from bnlab.practice.interview.cards import write_deck
 
 pytest.importorskip("genanki", reason="genanki is in the extra `cards`")

@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bnlab.practice.exercises.tasks.interview import POINTS
-from bnlab.practice.interview import expectations, mark, questions
-from bnlab.practice.interview.marking import score_of
+from bnlab.practice.interview.bank import questions
+from bnlab.practice.interview.marking import expectations, mark
 from bnlab.practice.progress import Progress
 
 QUESTION = questions()["largest-x-hat"]  # weights 3, 2 and 2
 
 
 def test_the_score_is_the_points_share_of_the_weight():
-    assert [score_of(QUESTION, points) for points in ([], [1], [2, 3], [1, 2, 3])] == [0, 3 / 7, 4 / 7, 1]
+    assert [QUESTION.score(points) for points in ([], [1], [2, 3], [1, 2, 3])] == [0, 3 / 7, 4 / 7, 1]
 
 
 def test_a_point_counts_once():
-    assert score_of(QUESTION, [1, 1]) == 3 / 7
+    assert QUESTION.score([1, 1]) == 3 / 7
 
 
 def test_a_mark_is_kept():

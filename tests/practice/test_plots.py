@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from bnlab.practice.interview import questions
+from bnlab.practice.interview.bank import questions
 from bnlab.practice.interview.plots import MARKERS, PLOTS, Curves, as_text
 
 STEPS = list(range(1, 11))

@@ -5,8 +5,19 @@ import re
 import pytest
 import yaml
 
-from bnlab.practice.interview import posttest, pretest, questions
-from bnlab.practice.interview.pretest import FILE, NO_IDEA, given, grade, items, keep, outcome, read_items
+from bnlab.practice.interview.bank import questions
+from bnlab.practice.interview.pretest import (
+    FILE,
+    NO_IDEA,
+    given,
+    grade,
+    items,
+    keep,
+    outcome,
+    posttest,
+    pretest,
+    read_items,
+)
 from bnlab.practice.progress import Progress
 
 RIGHT = "".join(item.answer for item in items())

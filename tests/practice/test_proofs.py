@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from bnlab.practice.interview import questions
+from bnlab.practice.interview.bank import questions
 from bnlab.practice.interview.proofs import PROOFS
 
 WITHOUT_KERAS = pytest.mark.skipif(find_spec("keras") is None, reason="keras, of the extra dev, is not installed")

@@ -1,4 +1,5 @@
 import random
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -7,8 +8,8 @@ from fsrs import Rating
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnlab.practice.interview import questions
-from bnlab.practice.interview.schedule import Due, due, next_due, rating_of
+from bnlab.practice.interview.bank import questions
+from bnlab.practice.interview.schedule import Due, due, end_of_day, next_due, rating_of
 from bnlab.practice.progress import Answer, Progress
 
 FIRST = datetime(2026, 3, 2, 20, 15, tzinfo=UTC)
@@ -85,6 +86,19 @@ def test_the_most_forgotten_comes_first():
     found = due(answers, {}, BANK, FIRST + timedelta(days=30))
     assert [one.question for one in found] == [QUESTION, OTHER]
     assert found[0].retrievability < found[1].retrievability
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight"), [("UTC0", (3, 0)), ("EST5", (3, 5)), ("LINT-14", (3, 10))], ids=["Greenwich", "west", "east"]
+)
+def test_a_day_ends_at_the_midnight_of_the_learner(zone, midnight, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert end_of_day(FIRST) == datetime(2026, 3, *midnight, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_nothing_is_due_and_nothing_will_be_before_the_first_answer():

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bnlab.practice.interview.bank import Question, questions, recalls
-from bnlab.practice.interview.plots import PLOTS, as_text
 
 WIDTH = 80
 PARTS = {
@@ -135,7 +134,11 @@ def recall(chapter: str) -> Recall:
 
 def exhibits(question: Question) -> list[str]:
     """What is shown with a prompt, the code and then the plot, in lines of at most 76 characters."""
-    drawn = [as_text(PLOTS[question.plot]())] if question.plot else []
+    drawn = []
+    if question.plot:
+        from bnlab.practice.interview.plots import PLOTS, as_text  # noqa: PLC0415 - loads torch; few questions have one
+
+        drawn = [as_text(PLOTS[question.plot]())]
     return [question.code.rstrip(), *drawn] if question.code else drawn
 
 

@@ -1,7 +1,7 @@
 """The questions, one YAML file a topic, and which of them each chapter asks for again."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,10 +9,6 @@ from typing import Any, Literal
 
 import yaml
 
-from bnlab.experiments.claims import DECLARATIONS
-from bnlab.practice.exercises.tasks import TASKS
-from bnlab.practice.interview.plots import PLOTS
-from bnlab.practice.interview.proofs import PROOFS
 from bnlab.practice.interview.schema import read
 
 QUESTIONS = Path(__file__).with_name("questions")
@@ -38,13 +34,6 @@ MOST_WORDS = {"short": 85, "two_minutes": 340}  # what is said in 30 seconds and
 WIDEST_LINE = 76  # of what is written on the whiteboard, and of code: a terminal's 80 columns, less an indent
 MOST_LINES = 20  # of code: what can be read beside its question
 QUESTIONS_TO_RECALL = 3
-
-LINKS: dict[str, tuple[Collection[str], str]] = {  # what a question may name, and in which words it is asked for
-    "proof": (PROOFS, "the name of a function in proofs"),
-    "claim": (DECLARATIONS, "the id of a claim"),
-    "exercise": (TASKS, "the id of an exercise"),
-    "plot": (PLOTS, "the name of a plot in plots"),
-}
 
 Level = Literal["screen", "core", "deep", "research"]
 Role = Literal["data scientist", "ML engineer", "research scientist", "manager", "any"]
@@ -127,6 +116,19 @@ class Question:
     exercise: str | None = None
     code: str | None = None
     plot: str | None = None
+
+    def score(self, points: Iterable[int]) -> float:
+        """The share of the rubric's weight that some of its points have.
+
+        Args:
+            points: their numbers, from 1.
+
+        Example:
+            >>> questions()["largest-x-hat"].score([1, 3])  # of the weights 3, 2 and 2
+            0.7142857142857143
+        """
+        weights = [point.weight for point in self.rubric]
+        return sum(weights[number - 1] for number in set(points)) / sum(weights)
 
 
 def load(folder: Path = QUESTIONS) -> dict[str, Question]:
@@ -244,9 +246,6 @@ def _check(question: Question, topic: str, where: str) -> None:
     expect("red_flags: expected at least 1", len(question.red_flags), holds=len(question.red_flags) >= 1)
     stems = ", ".join(CHAPTERS)
     expect(f"chapter: expected one of {stems}", question.chapter, holds=question.chapter in CHAPTERS)
-    for name, (known, what) in LINKS.items():
-        got = getattr(question, name)
-        expect(f"{name}: expected {what}", got, holds=got is None or got in known)
     for number, point in enumerate(question.rubric):
         for phrase in point.says:
             plain = phrase == phrase.strip().lower()

@@ -9,25 +9,8 @@ from matplotlib.figure import Figure
 from bnlab import figures
 from bnlab.practice.exercises.verdict import Note
 from bnlab.practice.interview.asking import question_of
-from bnlab.practice.interview.bank import Question
 from bnlab.practice.interview.schedule import next_due
 from bnlab.practice.progress import Progress
-
-
-def score_of(question: Question, points: Iterable[int]) -> float:
-    """The share of the rubric's weight that some of its points have.
-
-    Args:
-        question: whose rubric it is.
-        points: their numbers, from 1.
-
-    Example:
-        >>> from bnlab.practice.interview import questions
-        >>> score_of(questions()["largest-x-hat"], [1, 3])  # of the weights 3, 2 and 2
-        0.7142857142857143
-    """
-    weights = [point.weight for point in question.rubric]
-    return sum(weights[number - 1] for number in set(points)) / sum(weights)
 
 
 def mark(
@@ -56,7 +39,7 @@ def mark(
     said = _numbers("red_flags", red_flags, len(question.red_flags))
     if confidence is not None and (type(confidence) is not int or not 0 <= confidence <= 100):
         raise ValueError(f"confidence: expected a whole percentage from 0 to 100, or None, got {confidence!r}")
-    score = score_of(question, made)
+    score = question.score(made)
     progress.record_answer(id, kind="notebook", points=made, red_flags=said, score=score, confidence=confidence)
     back = next_due(progress.answers(question=id), datetime.now(UTC))
     missing = [one.point for number, one in enumerate(question.rubric, start=1) if number not in made]

@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import yaml
-from matplotlib.figure import Figure
 
-from bnlab import figures
 from bnlab.practice.exercises.verdict import Note, Shown, code
 from bnlab.practice.interview.bank import questions
 from bnlab.practice.interview.schema import read
 from bnlab.practice.progress import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILE = Path(__file__).with_name("pretest.yaml")
 CHOICES = 4
@@ -99,8 +100,10 @@ class Outcome(Shown):
         picture = "`posttest().picture()` draws the table."
         return "\n\n".join(filter(None, [code("\n".join(rows)), picture, *explained, self.notice]))
 
-    def picture(self) -> Figure:
+    def picture(self) -> "Figure":
         """The outcome of each topic, before and after."""
+        from bnlab import figures  # noqa: PLC0415 - loads matplotlib and torch
+
         before, after = ({one.item.topic: one.right for one in test} for test in (self.before, self.after))
         return figures.before_and_after_the_course(before, after)
 

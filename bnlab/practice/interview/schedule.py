@@ -5,7 +5,7 @@ none can contradict the answers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
 from fsrs import Card, Rating, Scheduler
@@ -70,6 +70,15 @@ def due(
         elif card is not None and card.due <= now:
             found.append(Due(question.id, card.due, left, "schedule"))
     return sorted(found, key=lambda one: (one.retrievability, one.due, one.question))
+
+
+def end_of_day(now: datetime) -> datetime:
+    """The next midnight where the learner is: what comes due by then is today's.
+
+    Args:
+        now: with its time zone.
+    """
+    return datetime.combine(now.astimezone().date() + timedelta(days=1), time()).astimezone(UTC)
 
 
 def next_due(answers: Iterable[Answer], now: datetime) -> datetime | None:

@@ -7,6 +7,7 @@ import pytest
 from bnlab.practice.interview.pretest import given, items
 from bnlab.practice.interview.room.rounds import quiz, review
 from bnlab.practice.interview.room.ten_items import take
+from bnlab.practice.interview.schedule import end_of_day
 from bnlab.practice.progress import Progress
 
 ONE = ("", "", "a", "", "")  # no guess, said aloud, all points, no red flag, go on
@@ -49,6 +50,14 @@ def test_a_review_asks_what_is_due_the_most_forgotten_first(room):
     review(held)
     assert [one.question for one in Progress().answers() if one.kind == "review"] == ["hard", "easy"]
     assert "Review 1 of 2 · numerics · deep\n" in script.shown
+
+
+def test_what_comes_due_late_in_the_evening_is_asked_in_the_morning(room):
+    last_second = end_of_day(datetime.now(UTC)) - timedelta(days=1, seconds=1)  # of yesterday
+    Progress().record_answer("easy", kind="quiz", points=[], red_flags=[], score=0.2, at=last_second)
+    held, script = room(*ONE)
+    review(held)
+    assert "Review 1 of 1" in script.shown
 
 
 def test_a_review_can_be_cut_short(room):

@@ -11,8 +11,8 @@ from itertools import count
 import pexpect
 from typer.testing import CliRunner
 
+from bnlab.cli.interview import app
 from bnlab.practice.interview.bank import questions
-from bnlab.practice.interview.commands import app
 from bnlab.practice.interview.room.plan import coding_question
 from bnlab.practice.progress import Progress
 

@@ -7,7 +7,6 @@ from functools import partial
 
 from bnlab.practice.interview.asking import PARTS, exhibits
 from bnlab.practice.interview.bank import Question
-from bnlab.practice.interview.marking import score_of
 from bnlab.practice.interview.room.matching import suggest
 from bnlab.practice.interview.room.talk import Talk, numbered, wrapped
 from bnlab.practice.interview.room.visit import Room
@@ -52,7 +51,7 @@ def answer(room: Room, question: Question, header: str, *, kind: AnswerKind, sit
             sitting,
             points,
             red_flags,
-            score_of(question, points),
+            question.score(points),
             confidence,
             text or None,
             seconds,

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from bnlab.figures import style
 from bnlab.practice.interview.asking import question_of
-from bnlab.practice.interview.cards import write_deck
 from bnlab.practice.interview.room.choosing import chosen
 from bnlab.practice.interview.room.tables import (
     everything,
@@ -26,6 +24,8 @@ def progress(room: Room, picture: Path | None) -> None:
     room.talk.write(f"{progress_tables(bank, room.progress)}\n")
     room.tell_notice()
     if picture is not None:
+        from bnlab.figures import style  # noqa: PLC0415 - loads matplotlib
+
         style.apply()
         try:
             progress_picture(bank, room.progress).savefig(picture, dpi=150)
@@ -62,4 +62,6 @@ def cards(room: Room, file: Path) -> None:
     Raises:
         ValueError: as `write_deck`.
     """
+    from bnlab.practice.interview.cards import write_deck  # noqa: PLC0415 - draws all plots, for which it loads torch
+
     room.talk.write(f"{write_deck(file)} cards are in {file}.")

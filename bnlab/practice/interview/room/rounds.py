@@ -7,7 +7,7 @@ from bnlab.practice.interview.room.answering import answer, more, when
 from bnlab.practice.interview.room.choosing import chosen, weakest_first
 from bnlab.practice.interview.room.talk import Left
 from bnlab.practice.interview.room.visit import Room
-from bnlab.practice.interview.schedule import due, next_due
+from bnlab.practice.interview.schedule import due, end_of_day, next_due
 
 QUIZ_INSTEAD = 5  # questions of the quiz that is offered where nothing is due
 
@@ -39,7 +39,7 @@ def quiz(
 
 def review(room: Room, most: int | None = None) -> None:
     """Ask what is due, the most forgotten first; where nothing is, say when the next is, and offer a quiz."""
-    waiting = due(room.progress.answers(), room.progress.failures(), room.bank, datetime.now(UTC))[:most]
+    waiting = due(room.progress.answers(), room.progress.failures(), room.bank, end_of_day(datetime.now(UTC)))[:most]
     room.tell_notice()
     if not waiting:
         _nothing_due(room)

@@ -4,18 +4,18 @@ import json
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
-from bnlab import figures
-from bnlab.figures.interview import Known
 from bnlab.practice.interview.asking import PARTS, exhibits
 from bnlab.practice.interview.bank import Question
 from bnlab.practice.interview.room.answering import part, red_flags_of, rubric
 from bnlab.practice.interview.room.choosing import ROLES, last_scores, suits
 from bnlab.practice.interview.room.talk import wrapped
-from bnlab.practice.interview.schedule import due
+from bnlab.practice.interview.schedule import due, end_of_day
 from bnlab.practice.progress import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def progress_tables(bank: Sequence[Question], progress: Progress) -> str:
@@ -23,7 +23,7 @@ def progress_tables(bank: Sequence[Question], progress: Progress) -> str:
     answers = progress.answers()
     last = last_scores(answers)
     by_id = {question.id: question for question in bank}
-    waiting = {one.question for one in due(answers, progress.failures(), by_id, datetime.now(UTC))}
+    waiting = {one.question for one in due(answers, progress.failures(), by_id, end_of_day(datetime.now(UTC)))}
     roles = {
         name: [question for question in bank if suits(question, role)] for name, role in ROLES.items() if role != "any"
     }
@@ -31,15 +31,17 @@ def progress_tables(bank: Sequence[Question], progress: Progress) -> str:
     return "\n\n".join(_table(title, groups, last, waiting) for title, groups in tables)
 
 
-def progress_picture(bank: Sequence[Question], progress: Progress) -> Figure:
+def progress_picture(bank: Sequence[Question], progress: Progress) -> "Figure":
     """The table by topic as a figure."""
+    from bnlab.figures.interview import Known, progress_by_topic  # noqa: PLC0415 - loads matplotlib and torch
+
     last = last_scores(progress.answers())
     known = {}
     for topic, questions in _topics(bank).items():
         scores = [last[question.id] for question in questions if question.id in last]
         known[topic] = Known(len(questions), len(scores), sum(scores) / len(scores) if scores else None)
     answered = sum(one.answered for one in known.values())
-    return figures.progress_by_topic(known, title=f"{answered} of {len(bank)} questions answered at least once")
+    return progress_by_topic(known, title=f"{answered} of {len(bank)} questions answered at least once")
 
 
 def listing(questions: Iterable[Question], progress: Progress) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from bnlab.practice.progress.progress import Progress
+from bnlab.cli.terminal import one_line
+from bnlab.practice.progress import Progress
 
-app = typer.Typer(no_args_is_help=True, help="Your progress as one JSON file, to keep or to take to another machine.")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.command("export")
@@ -28,13 +29,11 @@ def import_(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `exp
 
 def _transfer(progress: Progress, way: Callable[[Path], dict[str, int]], file: Path, done: str) -> None:
     """Does it and says what was done; a ValueError becomes one line on stderr and exit status 2."""
-    try:
-        counts = way(file)
-    except ValueError as error:
-        print(f"bnlab: {error}", file=sys.stderr)  # noqa: T201 - a command prints
-        raise typer.Exit(2) from None
-    finally:
-        if progress.notice:
-            print(f"bnlab: {progress.notice}", file=sys.stderr)  # noqa: T201 - as above
+    with one_line():
+        try:
+            counts = way(file)
+        finally:
+            if progress.notice:
+                print(f"bnlab: {progress.notice}", file=sys.stderr)  # noqa: T201 - a command prints
     told = ", ".join(f"{table} {count}" for table, count in counts.items() if count)
     print(f"{done}: {told or 'nothing that was not there already'}.")  # noqa: T201 - as above

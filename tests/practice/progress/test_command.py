@@ -1,8 +1,8 @@
 import pytest
 from typer.testing import CliRunner
 
+from bnlab.cli.progress import app
 from bnlab.practice.progress import Progress
-from bnlab.practice.progress.commands import app
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-ROOM = "bnlab.practice.interview.room"
-INTERRUPTED = 130  # the shell's status of what Ctrl-C ended
+from bnlab.cli.terminal import INTERRUPTED, one_line
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Practice for an interview: questions, a review, a timed mock."
-)
+ROOM = "bnlab.practice.interview.room"
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Topic = Annotated[str | None, typer.Option("--topic", help="Only questions of this topic.")]
 Level = Annotated[
@@ -136,10 +135,7 @@ def _door(name: str) -> Iterator[tuple[ModuleType, Any]]:
     for stream in (sys.stdin, sys.stdout):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # what a terminal cannot show, or sent, is no error
     try:
-        with import_module(f"{ROOM}.visit").visit() as room:
+        with one_line(), import_module(f"{ROOM}.visit").visit() as room:
             yield import_module(f"{ROOM}.{name}"), room
-    except ValueError as error:
-        print(f"bnlab: {error}", file=sys.stderr)  # noqa: T201 - a command prints
-        raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
