@@ -259,17 +259,25 @@ found
 # | [05 Mechanism: inference](05_mechanism_inference.ipynb) | Which statistics serve, and when are they wrong? | 40 |
 # | [06 Benefits: faster](06_benefits_faster.ipynb) | How much faster does a network train, and when not at all? | 35 |
 # | [07 Benefits: robust](07_benefits_robust.ipynb) | What does it make robust, and is it a regulariser? | 40 |
+# | [08 Use cases: CNNs](08_use_cases_cnn.ipynb) | What does it do in a convolutional network? | 45 |
+# | [09 Use cases: sequences](09_use_cases_rnn.ipynb) | Why do RNNs and transformers normalise differently? | 40 |
+# | [10 Mistakes](10_mistakes.ipynb) | Which mistakes does it invite, and how do you find them? | 60 |
+# | [11 Alternatives](11_alternatives.ipynb) | Which norm should you choose, and why? | 40 |
+# | [13 Fast kernels](13_fast_kernels.ipynb) | How fast can it be, and what does speed cost? | 90, elective |
+# | [14 Production](14_production.ipynb) | What happens to it on its way into production? | 60 |
+# | [15 The interview](15_interview.ipynb) | How do you answer when somebody asks you about it? | 45 |
 #
-# Two aids lie beside them: the [cheat sheet](../notebooks/aids/cheatsheet.md), one page to print, and the
-# [notation](../notebooks/aids/notation.md), which names every symbol. Choose your track:
+# Three aids lie beside them: the [cheat sheet](../notebooks/aids/cheatsheet.md), one page to print, the
+# [notation](../notebooks/aids/notation.md), which names every symbol, and the
+# [manager's page](../notebooks/aids/managers_page.md). Choose your track:
 #
 # | you want to | read |
 # |---|---|
-# | study it all | 00 to 07 in order, with every "your turn" |
-# | pass an interview tomorrow | the answer, until you can say it; each "say it in an interview"; the cheat sheet |
-# | use it as an engineer | 00; axes and buffers in 01; epsilon and float32 in 03; momentum and eval in 05; 06 |
-# | question it as a researcher | 00; what it is not, in 01; 02; what gamma and beta can undo, in 03; 04 to 07 |
-# | decide about it as a manager, in 10 minutes | 00 (Run, Run All Cells): answer, picture, price; hours in 06 |
+# | study it all, in ten hours | 00 to 08, 10, 11 and 15 in order, with every exercise |
+# | pass an interview tomorrow | the ten questions and the answer above; the cheat sheet; 03; 05; 11; 15; a mock |
+# | use it as an engineer | 00; axes and buffers in 01; epsilon and float32 in 03; 05; 10; 14 |
+# | question it as a researcher | 00; 02; 04; 07; 08; 11; the ledger of claims in the README |
+# | decide about it as a manager, in 10 minutes | the manager's page, which has no code to run |
 
 # %% [markdown]
 # ## Say it in an interview

@@ -295,3 +295,8 @@ def test_a_bad_recall_is_refused_in_one_line(text, message, tmp_path):
 def test_recalls_come_as_questions_in_the_order_of_the_file():
     written_there = yaml.safe_load(RECALLS.read_text(encoding="utf-8"))["03"]
     assert [question.id for question in recalls()["03"]] == written_there
+
+
+def test_the_readme_counts_the_questions():
+    readme = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
+    assert f"A bank of {len(questions())} questions" in readme
