@@ -297,7 +297,7 @@ assert all(
 # memory. On runs of 49 values a loop is over before it has begun, so `cpu.forward` looks at the shape and chooses among
 # three kernels: for long runs, short ones, and vectors. (The second compiles at its first call, some five seconds.) On
 # a few thousand values none of them matters: Python checks arguments and launches for some 20 microseconds, whatever
-# the size, where torch's C++ takes half as long.
+# the size, where torch's C++, on one thread, takes half as long.
 
 # %%
 for shape in ((8, 64, 30, 30), (64, 512, 7, 7)):
