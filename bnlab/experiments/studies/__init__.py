@@ -125,6 +125,10 @@ STUDIES = {
         Study("dropout_before_norm", "dropout_before_norm"),
         Study("served_shift", "served_shift"),
         Study("weight_averaging", "weight_averaging"),
+        Study("scale_invariance", "scale_invariance"),
+        Study("effective_rate", "effective_rate"),
+        Study("gradient_growth", "gradient_growth"),
+        Study("activation_growth", "activation_growth"),
     )
 }
 
