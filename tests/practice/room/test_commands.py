@@ -105,6 +105,15 @@ def test_a_report_is_that_of_the_latest_mock_or_of_the_one_asked_for(tmp_path):
     assert done.stderr == f"bnlab: expected the number of a mock, one of {first}, {second}, got 7\n"
 
 
+def test_the_latest_mock_is_the_one_begun_last_whatever_its_number(tmp_path, monkeypatch):
+    sit(0.2, 0.2, 0.2)
+    Progress().export(tmp_path / "elsewhere.json")
+    monkeypatch.setenv("BNLAB_DATA_DIR", str(tmp_path / "here"))
+    sit(0.9, 0.9, 0.9)
+    Progress().import_(tmp_path / "elsewhere.json")
+    assert "Verdict: strong." in run("report").stdout
+
+
 def test_a_report_that_cannot_be_written_leaves_the_scorecard(data_dir):
     sit(0.9, 0.9, 0.9)
     (data_dir / "reports").write_text("a file where the folder should be")

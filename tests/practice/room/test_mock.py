@@ -84,6 +84,11 @@ def test_it_is_kept_as_a_sitting_with_its_settings(room):
     assert [one.sitting for one in Progress().answers()] == [mock.number]
 
 
+def test_the_scorecard_begins_when_the_sitting_does(room):
+    _, card, _ = hold(room, *GOOD, "q")
+    assert [card.begun] == [sitting.begun for sitting in Progress().sittings("mock")]
+
+
 def test_the_scorecard_can_be_made_again_from_what_is_kept(room, data_dir):
     wrong = "def my_fold_affine(gamma, beta, running_mean, running_var, eps):\n    return gamma, beta\n"
 

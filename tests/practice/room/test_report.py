@@ -1,14 +1,19 @@
 """The report of a mock, and the commands that are not conversations."""
 
 import re
+import resource
+from dataclasses import replace
 
 import pytest
 
 from bnlab.practice.interview.room.coding import Coding
+from bnlab.practice.interview.room.mock import kept_mocks
 from bnlab.practice.interview.room.report import checked_place, past_mocks, save_report
 from bnlab.practice.interview.room.scorecard import Scorecard
 from bnlab.practice.progress import Progress
 from tests.practice.room.scripted import make_answer
+
+LATER = "9999-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
@@ -21,7 +26,7 @@ def card(bank):
     return Scorecard("ML engineer", 30, "2026-11-30T09:00:00+00:00", answers, Coding("fold_affine", 1, True), bank)
 
 
-def sit(*scores, begun_at=None):
+def sit(*scores):
     progress = Progress()
     number = progress.begin_sitting("mock", {"role": "any", "minutes": 10, "seed": 1, "exercise": None})
     for question, score in zip(("easy", "middle", "bug"), scores, strict=False):
@@ -31,7 +36,7 @@ def sit(*scores, begun_at=None):
 
 
 def test_a_report_holds_what_the_scorecard_says_and_every_answer(card, tmp_path):
-    text = save_report(card, 3, Progress(), tmp_path / "report.md").read_text()
+    text = save_report(card, Progress(), tmp_path / "report.md").read_text()
     for part in (
         "# Mock interview, 2026-11-30: lean\n",
         "ML engineer, 30 minutes, 3 answers, 60% on average.",
@@ -48,23 +53,68 @@ def test_a_report_holds_what_the_scorecard_says_and_every_answer(card, tmp_path)
         assert part in text
 
 
-def test_the_place_is_a_dated_file_beside_the_progress(card, data_dir):
-    assert save_report(card, 3, Progress()) == data_dir / "reports" / "mock-2026-11-30-3.html"
-    assert save_report(card, None, Progress()) == data_dir / "reports" / "mock-2026-11-30.html"
+def test_the_place_is_a_file_with_the_mocks_moment_beside_the_progress(card, data_dir):
+    assert save_report(card, Progress()) == data_dir / "reports" / "mock-2026-11-30-090000.html"
+
+
+def test_two_mocks_of_one_day_have_a_report_each_whatever_the_file_numbers_them(card):
+    save_report(card, Progress())
+    later = replace(card, begun="2026-11-30T09:00:01+00:00")
+    assert len(list(save_report(later, Progress()).parent.iterdir())) == 2
+
+
+def test_a_report_that_cannot_be_written_leaves_the_one_before_it(card, tmp_path):
+    file = save_report(card, Progress(), tmp_path / "report.html")
+    before = file.read_bytes()
+    fits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, fits[1]))  # as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_report(card, Progress(), file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, fits)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_the_chart_holds_the_mocks_up_to_this_one(card, tmp_path):
     numbers = [sit(0.2, 0.2, 0.2), sit(), sit(0.8, 0.6, 0.6), sit(1.0, 1.0, 1.0)]
-    text = save_report(card, numbers[2], Progress(), tmp_path / "report.md").read_text()
+    begun = {sitting.number: sitting.begun for sitting in Progress().sittings()}
+    third = replace(card, begun=begun[numbers[2]])
+    text = save_report(third, Progress(), tmp_path / "report.md").read_text()
     bars = re.findall(r"^    (\S+)  (#+) +(\d+)%  (.*)$", text, flags=re.MULTILINE)
     assert [(len(bar), score, word) for _, bar, score, word in bars] == [(8, "20", "no hire"), (24, "60", "lean")]
-    assert len(past_mocks(Progress(), card.bank, before=None)) == 3
+
+
+def test_an_earlier_mock_that_was_imported_later_stands_before_the_others(bank, tmp_path, monkeypatch):
+    sit(0.2, 0.2, 0.2)
+    Progress().export(tmp_path / "elsewhere.json")
+    monkeypatch.setenv("BNLAB_DATA_DIR", str(tmp_path / "here"))
+    sit(1.0, 1.0, 1.0)
+    Progress().import_(tmp_path / "elsewhere.json")
+    assert [past.score for past in past_mocks(Progress(), bank, before=LATER)] == pytest.approx([0.2, 1.0])
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {},
+        {"role": "boss", "minutes": 10, "exercise": None},
+        {"role": "any", "minutes": "10", "exercise": None},
+        {"role": "any", "minutes": 10**12, "exercise": "fold_affine"},
+        {"role": "any", "minutes": 10, "exercise": 3},
+    ],
+)
+def test_a_mock_of_which_too_little_is_kept_has_no_scorecard(bank, about):
+    Progress().begin_sitting("mock", about)
+    sit(0.2, 0.4, 0.6)
+    assert len(kept_mocks(Progress())) == len(past_mocks(Progress(), bank, before=LATER)) == 1
 
 
 def test_answers_to_questions_that_the_bank_no_longer_has_are_left_out(bank):
     sit(0.2, 0.4, 0.6)
     del bank["middle"]
-    (past,) = past_mocks(Progress(), bank, before=None)
+    (past,) = past_mocks(Progress(), bank, before=LATER)
     assert past.score == pytest.approx(0.4)
 
 

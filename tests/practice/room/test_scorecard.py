@@ -59,6 +59,12 @@ def test_two_answers_are_too_few_for_a_verdict(bank):
     assert decide(card(bank, GOOD[:2])) == ("no verdict", ("it takes 3 answers, and there are 2",))
 
 
+def test_a_red_flag_that_the_bank_no_longer_has_is_left_out(bank):
+    found = card(bank, with_score(GOOD, "middle", 0.8, red_flags=(2, 3)))
+    assert found.red_flags() == [("middle", "Always.", "It does not.")]
+    assert "Red flag (middle)" in repr(found)
+
+
 def test_scores_are_means_by_topic_and_by_depth(bank):
     found = card(bank, [make_answer("hard", 0.5), make_answer("bug", 1.0), make_answer("easy", 0.7)])
     assert found.by_topic() == {"numerics": (0.6, 2), "debugging": (1.0, 1)}

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 
 from bnlab.practice.interview.bank import Question, Role
 from bnlab.practice.interview.room.answering import answer, more
@@ -13,6 +14,8 @@ from bnlab.practice.interview.room.scorecard import Scorecard
 from bnlab.practice.interview.room.talk import Left
 from bnlab.practice.interview.room.visit import Room
 from bnlab.practice.progress import Progress, Sitting
+
+MOST_MINUTES = 180  # of a mock
 
 
 class Mock:
@@ -36,7 +39,8 @@ class Mock:
         self.coding = Coding(self.task.exercise or "", 0, passed=False) if self.task else None
         about = {"role": role, "minutes": minutes, "seed": seed, "exercise": self.task and self.task.exercise}
         self.number = room.progress.begin_sitting("mock", about)
-        self.begun = datetime.now(UTC).isoformat()
+        begun = {sitting.number: sitting.begun for sitting in room.progress.sittings("mock")}
+        self.begun = begun.get(self.number, datetime.now(UTC).isoformat(timespec="microseconds"))
         room.tell_notice()
 
     def hold(self) -> Scorecard:
@@ -94,6 +98,11 @@ class Mock:
         return f"{math.ceil(self._left() / 60)} of {self.minutes} minutes left"
 
 
+def kept_mocks(progress: Progress) -> list[Sitting]:
+    """The mocks that are kept, the oldest first, but for those of which it is not kept what a scorecard needs."""
+    return [sitting for sitting in progress.sittings("mock") if _is_whole(sitting.about)]
+
+
 def scorecard_of(sitting: Sitting, progress: Progress, bank: Mapping[str, Question]) -> Scorecard:
     """The scorecard of a mock that is kept, also of one that was killed.
 
@@ -111,3 +120,9 @@ def scorecard_of(sitting: Sitting, progress: Progress, bank: Mapping[str, Questi
         made = [one for one in progress.attempts(exercise) if begun <= datetime.fromisoformat(one.at) <= ended]
         coding = Coding(exercise, len(made), any(one.passed for one in made))
     return Scorecard(role, minutes, sitting.begun, answers, coding, bank)
+
+
+def _is_whole(about: Mapping[str, Any]) -> bool:
+    role, minutes, exercise = (about.get(name) for name in ("role", "minutes", "exercise"))
+    timed = type(minutes) is int and 0 < minutes <= MOST_MINUTES
+    return role in get_args(Role) and timed and (exercise is None or isinstance(exercise, str))

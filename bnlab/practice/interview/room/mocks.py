@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 from bnlab.practice.interview.room.choosing import ROLES, role_named
-from bnlab.practice.interview.room.mock import Mock, scorecard_of
+from bnlab.practice.interview.room.mock import Mock, kept_mocks, scorecard_of
 from bnlab.practice.interview.room.report import checked_place, save_report
 from bnlab.practice.interview.room.scorecard import Scorecard
 from bnlab.practice.interview.room.talk import Left, wrapped
@@ -28,7 +28,7 @@ def mock(room: Room, role: str | None, minutes: int, seed: int | None, file: Pat
         return
     drawn = random.randrange(MOST_SEEDS) if seed is None else seed
     held = Mock(room, role_named(name), minutes, drawn)
-    _show(room, held.hold(), held.number, file)
+    _show(room, held.hold(), file)
 
 
 def report(room: Room, number: int | None, file: Path | None) -> None:
@@ -38,14 +38,14 @@ def report(room: Room, number: int | None, file: Path | None) -> None:
         ValueError: there is no such mock, or the file cannot be one of a report.
     """
     checked_place(file)
-    kept = {sitting.number: sitting for sitting in room.progress.sittings("mock")}
+    kept = {sitting.number: sitting for sitting in kept_mocks(room.progress)}
     room.tell_notice()
     if not kept:
         raise ValueError(f"expected a mock that is kept, got none in {room.progress.path}")
-    wanted = max(kept) if number is None else number
+    wanted = [*kept][-1] if number is None else number
     if wanted not in kept:
         raise ValueError(f"expected the number of a mock, one of {', '.join(map(str, kept))}, got {wanted}")
-    _show(room, scorecard_of(kept[wanted], room.progress, room.bank), wanted, file)
+    _show(room, scorecard_of(kept[wanted], room.progress, room.bank), file)
 
 
 def _role(line: str) -> str:
@@ -54,14 +54,14 @@ def _role(line: str) -> str:
     return line.lower() or "ml-engineer"
 
 
-def _show(room: Room, card: Scorecard, number: int | None, file: Path | None) -> None:
+def _show(room: Room, card: Scorecard, file: Path | None) -> None:
     write = room.talk.write
     write(f"{card!r}\n")
     if not card.answers:
         write("Nothing was answered, so there is no report.")
         return
     try:
-        place = save_report(card, number, room.progress, file)
+        place = save_report(card, room.progress, file)
     except OSError as error:
         write(wrapped(f"The report could not be written: {error}."))
         return

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from bnlab import figures
@@ -9,7 +10,7 @@ from bnlab.figures import style
 from bnlab.figures.interview import Mock as Past
 from bnlab.practice.interview.asking import exhibits
 from bnlab.practice.interview.bank import Question
-from bnlab.practice.interview.room.mock import scorecard_of
+from bnlab.practice.interview.room.mock import kept_mocks, scorecard_of
 from bnlab.practice.interview.room.pages import (
     Block,
     Heading,
@@ -38,14 +39,13 @@ def checked_place(file: Path | None) -> None:
         raise ValueError(f"--report: expected an .html or .md file in a folder that exists, got {file}")
 
 
-def save_report(card: Scorecard, number: int | None, progress: Progress, file: Path | None = None) -> Path:
-    """Write the report of a mock.
+def save_report(card: Scorecard, progress: Progress, file: Path | None = None) -> Path:
+    """Write the report of a mock; a file that is there is replaced when the new one is complete.
 
     Args:
         card: its scorecard.
-        number: of its sitting, None if it is not kept.
         progress: holds the mocks before it.
-        file: an .html or .md file; by default a dated one in the folder `reports` beside the progress file.
+        file: an .html or .md file; by default one with the moment of its beginning, in UTC, in the folder `reports` beside the progress file.
 
     Returns:
         Where it is.
@@ -54,22 +54,23 @@ def save_report(card: Scorecard, number: int | None, progress: Progress, file: P
         OSError: it cannot be written.
     """
     if file is None:
-        which = "" if number is None else f"-{number}"
-        file = progress.path.parent / "reports" / f"mock-{card.begun[:10]}{which}.html"
+        moment = datetime.fromisoformat(card.begun)
+        file = progress.path.parent / "reports" / f"mock-{moment:%Y-%m-%d-%H%M%S}.html"
         file.parent.mkdir(parents=True, exist_ok=True)
     style.apply()
-    past = past_mocks(progress, card.bank, before=number)
-    file.write_text(WRITERS[file.suffix]([*_page(card, past)]), encoding="utf-8")
+    text = WRITERS[file.suffix]([*_page(card, past_mocks(progress, card.bank, before=card.begun))])
+    unfinished = file.with_name(f"{file.name}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return file
 
 
-def past_mocks(progress: Progress, bank: Mapping[str, Question], before: int | None) -> list[Past]:
-    """The mocks with answers that were held before one, the oldest first; with None, all of them."""
-    cards = [
-        scorecard_of(sitting, progress, bank)
-        for sitting in progress.sittings("mock")
-        if before is None or sitting.number < before
-    ]
+def past_mocks(progress: Progress, bank: Mapping[str, Question], before: str) -> list[Past]:
+    """The mocks with answers that were begun before a moment, in UTC as ISO 8601, the oldest first."""
+    cards = [scorecard_of(sitting, progress, bank) for sitting in kept_mocks(progress) if sitting.begun < before]
     return [_past(card) for card in cards if card.answers]
 
 

@@ -68,11 +68,12 @@ class Scorecard:
         return {level: found[level] for level in LEVELS if level in found}
 
     def red_flags(self) -> list[tuple[str, str, str]]:
-        """For each that was said: the question's id, what it says, and why it is wrong."""
+        """For each that was said and is still in the bank: the question's id, what it says, and why it is wrong."""
         return [
             (one.question, flag.says, flag.why)
             for one in self.answers
-            for flag in (self.bank[one.question].red_flags[number - 1] for number in one.red_flags)
+            for number, flag in enumerate(self.bank[one.question].red_flags, start=1)
+            if number in one.red_flags
         ]
 
     def read_again(self) -> dict[str, list[str]]:
