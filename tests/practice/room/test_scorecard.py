@@ -49,6 +49,14 @@ def test_half_of_the_full_answers_is_the_edge_of_no_hire(bank):
     assert decision == ("no hire", ("49% on average, below 50%",))
 
 
+@pytest.mark.parametrize(("score", "word"), [(0.746, "strong"), (0.744, "lean"), (0.496, "lean"), (0.494, "no hire")])
+def test_a_score_counts_as_it_is_shown(bank, score, word):
+    decision = decide(card(bank, [one._replace(score=score) for one in GOOD]))
+    assert decision.word == word
+    assert "75% on average, below" not in " ".join(decision.reasons)
+    assert "50% of" not in " ".join(decision.reasons)
+
+
 def test_two_red_flags_are_no_hire_whatever_the_score(bank):
     assert decide(card(bank, with_score(GOOD, "easy", 1.0, red_flags=(1, 2)))).word == "no hire"
     apart = with_score(with_score(GOOD, "easy", 1.0, red_flags=(1,)), "hard", 1.0, red_flags=(2,))

@@ -40,7 +40,8 @@ class Mock:
         about = {"role": role, "minutes": minutes, "seed": seed, "exercise": self.task and self.task.exercise}
         self.number = room.progress.begin_sitting("mock", about)
         begun = {sitting.number: sitting.begun for sitting in room.progress.sittings("mock")}
-        self.begun = begun.get(self.number, datetime.now(UTC).isoformat(timespec="microseconds"))
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        self.begun = now if self.number is None else begun.get(self.number, now)
         room.tell_notice()
 
     def hold(self) -> Scorecard:

@@ -45,7 +45,8 @@ def save_report(card: Scorecard, progress: Progress, file: Path | None = None) -
     Args:
         card: its scorecard.
         progress: holds the mocks before it.
-        file: an .html or .md file; by default one with the moment of its beginning, in UTC, in the folder `reports` beside the progress file.
+        file: an .html or .md file; by default one with the moment of its beginning, in UTC, in its name, in the folder
+            `reports` beside the progress file.
 
     Returns:
         Where it is.

@@ -10,8 +10,8 @@ from bnlab.practice.interview.room.coding import Coding
 from bnlab.practice.interview.room.talk import wrapped
 from bnlab.practice.progress import Answer
 
-STRONG = 0.75  # least mean score of a strong candidate
-WEAK = 0.5  # a mean below it is no hire; an answer below it to a basic question is too weak for strong
+STRONG = 75  # percent: least mean score of a strong candidate
+WEAK = 50  # percent: a mean below it is no hire; an answer below it to a basic question is too weak for strong
 BASIC = ("screen", "core")  # levels
 TOO_MANY_RED_FLAGS = 2
 FEWEST = 3  # answers for any verdict
@@ -80,7 +80,7 @@ class Scorecard:
         """The chapters of the answers that were not good, with the questions' ids, the most needed first."""
         found: dict[str, list[str]] = {}
         for one in self.answers:
-            if one.score < STRONG or one.red_flags:
+            if _percent(one.score) < STRONG or one.red_flags:
                 found.setdefault(self.bank[one.question].chapter, []).append(one.question)
         return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
@@ -109,24 +109,25 @@ def decide(card: Scorecard) -> Decision:
 
     No hire: a mean below 50%, or two red flags. Strong: a mean of at least 75%, no red flag, no answer below 50% to a
     question of the levels screen and core, and the coding task passed if there was one. Lean: all else. With fewer than
-    three answers there is no verdict.
+    three answers there is no verdict. Scores count in whole percent, as they are shown.
     """
-    flags, mean = len(card.red_flags()), f"{100 * card.score:.0f}% on average"
+    flags, score = len(card.red_flags()), _percent(card.score)
+    mean = f"{score}% on average"
     if len(card.answers) < FEWEST:
         return Decision("no verdict", (f"it takes {FEWEST} answers, and there are {len(card.answers)}",))
     refused = [
-        *([f"{mean}, below {100 * WEAK:.0f}%"] if card.score < WEAK else []),
+        *([f"{mean}, below {WEAK}%"] if score < WEAK else []),
         *([f"{flags} red flags said"] if flags >= TOO_MANY_RED_FLAGS else []),
     ]
     if refused:
         return Decision("no hire", tuple(refused))
     lacking = [
-        *([f"{mean}, below {100 * STRONG:.0f}%"] if card.score < STRONG else []),
+        *([f"{mean}, below {STRONG}%"] if score < STRONG else []),
         *(["a red flag said"] if flags else []),
         *(
-            f"{100 * one.score:.0f}% of {one.question}, a question of the level {card.bank[one.question].level}"
+            f"{_percent(one.score)}% of {one.question}, a question of the level {card.bank[one.question].level}"
             for one in card.answers
-            if one.score < WEAK and card.bank[one.question].level in BASIC
+            if _percent(one.score) < WEAK and card.bank[one.question].level in BASIC
         ),
         *(["the coding task not passed"] if card.coding is not None and not card.coding.passed else []),
     ]
@@ -134,7 +135,11 @@ def decide(card: Scorecard) -> Decision:
         return Decision(
             "lean", (f"not strong: {'; '.join(lacking)}", f"not refused: {mean}, {'one' if flags else 'no'} red flag")
         )
-    return Decision("strong", (mean, "no red flag", f"no basic question below {100 * WEAK:.0f}%"))
+    return Decision("strong", (mean, "no red flag", f"no basic question below {WEAK}%"))
+
+
+def _percent(score: float) -> int:
+    return round(100 * score)
 
 
 def coding_in_words(coding: Coding | None) -> str:
