@@ -77,12 +77,12 @@ class Progress:
 
     def attempts(self, task: str) -> list[Attempt]:
         """The attempts at a task, the oldest first."""
-        rows = self._rows("SELECT * FROM attempts WHERE task = ? ORDER BY rowid", task)
+        rows = self._sound("attempts", "WHERE task = ? ORDER BY rowid", task)
         return [Attempt(task, source, bool(passed), *rest) for task, source, passed, *rest in rows]
 
     def predictions(self) -> dict[str, Commitment]:
         """The commitments by prediction, the oldest first."""
-        return {row[0]: Commitment(*row) for row in self._rows("SELECT * FROM predictions ORDER BY rowid")}
+        return {row[0]: Commitment(*row) for row in self._sound("predictions", "ORDER BY rowid")}
 
     def count_requests(self, task: str, kind: RequestKind) -> int:
         """How often a task's hints or its solution were asked for."""
@@ -91,9 +91,7 @@ class Progress:
     def summary(self) -> dict[str, TaskSummary]:
         """Every attempted task, in the order of the first attempts."""
         found: dict[str, TaskSummary] = {}
-        for task, passed, misconception in self._rows(
-            "SELECT task, passed, misconception FROM attempts ORDER BY rowid"
-        ):
+        for task, _, passed, misconception, _ in self._sound("attempts", "ORDER BY rowid"):
             before = found.get(task, TaskSummary(0, passed=False, misconception=None))
             found[task] = TaskSummary(before.attempts + 1, before.passed or bool(passed), misconception)
         return found
@@ -101,8 +99,8 @@ class Progress:
     def failures(self) -> dict[str, str]:
         """The tasks whose latest attempt failed, and when that was; the oldest first."""
         latest = "SELECT max(rowid) FROM attempts GROUP BY task"
-        rows = self._rows(f"SELECT * FROM attempts WHERE rowid IN ({latest}) AND NOT passed ORDER BY rowid")
-        return {task: at for task, *_, at in self._file.sound("attempts", rows)}
+        rows = self._sound("attempts", f"WHERE rowid IN ({latest}) AND NOT passed ORDER BY rowid")
+        return {task: at for task, *_, at in rows}
 
     # --- the interview
 
@@ -161,9 +159,8 @@ class Progress:
     def answers(self, question: str | None = None, sitting: int | None = None) -> list[Answer]:
         """The answers, or those to a question, of a sitting, or both; the oldest first."""
         wanted = "(? IS NULL OR question = ?) AND (? IS NULL OR sitting = ?)"
-        statement = f"SELECT * FROM answers WHERE {wanted} ORDER BY at, rowid"
-        rows = self._rows(statement, question, question, sitting, sitting)
-        return [answer_of(row) for row in self._file.sound("answers", rows)]
+        rows = self._sound("answers", f"WHERE {wanted} ORDER BY at, rowid", question, question, sitting, sitting)
+        return [answer_of(row) for row in rows]
 
     def begin_sitting(self, kind: SittingKind, about: Mapping[str, Any]) -> int | None:
         """Open a sitting; its number, or None if it could not be kept.
@@ -194,8 +191,8 @@ class Progress:
 
     def sittings(self, kind: SittingKind | None = None) -> list[Sitting]:
         """The sittings, or those of a kind, the oldest first."""
-        rows = self._rows("SELECT * FROM sittings WHERE ? IS NULL OR kind = ? ORDER BY begun, number", kind, kind)
-        return [sitting_of(row) for row in self._file.sound("sittings", rows)]
+        rows = self._sound("sittings", "WHERE ? IS NULL OR kind = ? ORDER BY begun, number", kind, kind)
+        return [sitting_of(row) for row in rows]
 
     def record_choice(self, sitting: int, item: str, choice: str) -> None:
         """Keep the first choice for an item of a test; later ones change nothing."""
@@ -204,7 +201,8 @@ class Progress:
 
     def choices(self, sitting: int) -> dict[str, str]:
         """What was chosen in a sitting, by item, in the order of the choices."""
-        return dict(self._rows("SELECT item, choice FROM choices WHERE sitting = ? ORDER BY rowid", sitting))
+        rows = self._sound("choices", "WHERE sitting = ? ORDER BY rowid", sitting)
+        return {item: choice for _, item, choice, _ in rows}
 
     # --- the file
 
@@ -223,6 +221,10 @@ class Progress:
             ValueError: the file is no export, or the progress cannot be written; nothing was changed.
         """
         return transfer.import_(self._file, Path(path))
+
+    def _sound(self, table: str, wanted: str, *values: Any) -> Rows:
+        """The rows of a table that are wanted and can be read."""
+        return self._file.sound(table, self._rows(f"SELECT * FROM {table} {wanted}", *values))
 
     def _rows(self, statement: str, *values: Any) -> Rows:
         def query(store: sqlite3.Connection) -> Rows:

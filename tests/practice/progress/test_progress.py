@@ -196,6 +196,33 @@ def test_an_answer_that_was_damaged_is_left_out_with_a_notice(progress):
     assert progress.notice == f"Of your answers, 1 could not be read ({progress.path})."
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE attempts SET at = 'yesterday' WHERE source = 'spoilt'",
+        "UPDATE attempts SET passed = 'yes' WHERE source = 'spoilt'",
+    ],
+)
+def test_an_attempt_that_was_damaged_is_left_out_with_a_notice(progress, spoil):
+    progress.record_attempt("task", "sound", passed=False)
+    progress.record_attempt("task", "spoilt", passed=True)
+    ask(progress.path, spoil)
+    assert [one.source for one in progress.attempts("task")] == ["sound"]
+    assert progress.summary() == {"task": TaskSummary(1, passed=False, misconception=None)}
+    assert progress.notice == f"Of your attempts, 1 could not be read ({progress.path})."
+
+
+def test_a_prediction_or_choice_that_was_damaged_is_left_out_with_a_notice(progress):
+    progress.record_prediction("id", "choice", 70)
+    sitting = progress.begin_sitting("pretest", {})
+    progress.record_choice(sitting, "item", "a")
+    ask(progress.path, "UPDATE predictions SET confidence = 700")
+    ask(progress.path, "UPDATE choices SET choice = x'ff'")
+    assert (progress.predictions(), progress.choices(sitting)) == ({}, {})
+    assert "Of your predictions, 1 could not be read" in progress.notice
+    assert "Of your choices, 1 could not be read" in progress.notice
+
+
 # --- sittings and choices
 
 
