@@ -162,6 +162,13 @@ def test_a_test_that_was_broken_off_goes_on():
     assert "".join(given("pretest", Progress()).values()) == "c" + "a" * 9
 
 
+def test_a_choice_for_an_item_that_was_withdrawn_is_none_of_the_ten():
+    keep("pretest", {"withdrawn": "a"} | {item.id: "c" for item in items()[1:]}, Progress())
+    assert "withdrawn" not in given("pretest", Progress())
+    assert "Ten questions" in in_a_row(pretest())
+    assert Progress().sittings()[0].ended is None
+
+
 # --- after the course
 
 

@@ -183,9 +183,10 @@ def grade(choices: Mapping[str, str]) -> tuple[Graded, ...]:
 
 
 def given(kind: Kind, progress: Progress) -> dict[str, str]:
-    """What was chosen in the first test of a kind, by item; nothing where there was none."""
+    """What was chosen in the first test of a kind, by each item that there still is; nothing where there was none."""
     sittings = progress.sittings(kind)
-    return progress.choices(sittings[0].number) if sittings else {}
+    chosen = progress.choices(sittings[0].number) if sittings else {}
+    return {item.id: chosen[item.id] for item in items() if item.id in chosen}
 
 
 def keep(kind: Kind, choices: Mapping[str, str], progress: Progress) -> None:
