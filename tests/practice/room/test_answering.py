@@ -1,6 +1,7 @@
 """One question, from its prompt to its marks."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -100,6 +101,13 @@ def test_superscripts_are_no_numbers():
         numbers("²", 4)
     with pytest.raises(ValueError, match="expected a whole number"):
         percentage("²")
+
+
+@pytest.mark.parametrize("parse", [percentage, partial(numbers, most=4)])
+def test_a_number_of_any_length_gets_one_short_line(parse):
+    with pytest.raises(ValueError, match=r"^expected .* got '9+$") as caught:
+        parse("9" * 5000)
+    assert len(str(caught.value)) < 200
 
 
 def test_a_single_red_flag_is_asked_for_by_its_number():

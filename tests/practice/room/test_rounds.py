@@ -84,6 +84,13 @@ def test_where_nothing_is_due_the_next_date_is_said_and_a_quiz_offered(room):
     assert "Question 1 of 5 · " in script.shown
 
 
+def test_the_next_date_is_not_that_of_a_question_that_was_withdrawn(room):
+    keep("withdrawn", days=0, score=0.2)
+    held, script = room("")
+    review(held)
+    assert "Nothing is due: no question has been answered yet." in script.shown
+
+
 @pytest.mark.parametrize("line", ["", "q", None])
 def test_the_quiz_is_only_an_offer(room, line):
     held, script = room(line)

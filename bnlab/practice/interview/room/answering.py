@@ -104,8 +104,8 @@ def percentage(line: str) -> int | None:
     if not line:
         return None
     digits = line.removesuffix("%").rstrip()
-    if not digits.isdecimal() or int(digits) > 100:
-        raise ValueError(f"expected a whole number from 0 to 100, or Enter for no guess, got {line!r}")
+    if not _is_number(digits, 0, 100):
+        raise ValueError(f"expected a whole number from 0 to 100, or Enter for no guess, got {line!r:.60}")
     return int(digits)
 
 
@@ -127,11 +127,15 @@ def numbers(line: str, most: int, *, all_with: str | None = None) -> tuple[int, 
     if all_with is not None and line.lower() == all_with:
         return tuple(range(1, most + 1))
     words = line.replace(",", " ").split()
-    if not all(word.isdecimal() and 1 <= int(word) <= most for word in words):
+    if not all(_is_number(word, 1, most) for word in words):
         known = "1" if most == 1 else f"numbers from 1 to {most}, such as 1 {most}"
         every = "" if all_with is None else f", {all_with} for all"
-        raise ValueError(f"expected {known}{every}, or Enter for none, got {line!r}")
+        raise ValueError(f"expected {known}{every}, or Enter for none, got {line!r:.60}")
     return tuple(sorted({int(word) for word in words}))
+
+
+def _is_number(word: str, least: int, most: int) -> bool:
+    return word.isdecimal() and len(word) <= len(str(most)) and least <= int(word) <= most
 
 
 def _marks(talk: Talk, question: Question, text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -186,7 +190,7 @@ def when(then: datetime, now: datetime) -> str:
 
 def _one_of_more(line: str) -> str:
     if line and line.lower() not in MORE:
-        raise ValueError(f"expected t, w, q or Enter, got {line!r}")
+        raise ValueError(f"expected t, w, q or Enter, got {line!r:.60}")
     return MORE.get(line.lower(), "")
 
 

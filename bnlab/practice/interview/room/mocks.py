@@ -50,7 +50,7 @@ def report(room: Room, number: int | None, file: Path | None) -> None:
 
 def _role(line: str) -> str:
     if line and line.lower() not in ROLES:
-        raise ValueError(f"expected one of {', '.join(ROLES)}, got {line!r}")
+        raise ValueError(f"expected one of {', '.join(ROLES)}, got {line!r:.60}")
     return line.lower() or "ml-engineer"
 
 

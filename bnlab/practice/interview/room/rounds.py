@@ -58,7 +58,7 @@ def review(room: Room, most: int | None = None) -> None:
 
 def _nothing_due(room: Room) -> None:
     now = datetime.now(UTC)
-    later = next_due(room.progress.answers(), now)
+    later = next_due([one for one in room.progress.answers() if one.question in room.bank], now)
     wait = "no question has been answered yet" if later is None else f"the next comes back {when(later, now)}"
     room.talk.say(f"Nothing is due: {wait}.")
     try:
@@ -75,7 +75,7 @@ def _about(question: Question) -> str:
 
 def _yes(line: str) -> bool:
     if line.lower() not in {"", "y", "yes", "n", "no"}:
-        raise ValueError(f"expected y or Enter, got {line!r}")
+        raise ValueError(f"expected y or Enter, got {line!r:.60}")
     return line.lower().startswith("y")
 
 

@@ -31,7 +31,7 @@ def _choice(room: Room, item: Item, number: int) -> str:
 
     def letter(line: str) -> str:
         if line and line.lower() not in item.lettered:
-            raise ValueError(f"expected a, b, c or d, or Enter for no idea, got {line!r}")
+            raise ValueError(f"expected a, b, c or d, or Enter for no idea, got {line!r:.60}")
         return line.lower() or NO_IDEA
 
     chosen = room.talk.ask("Which one? (a, b, c or d; Enter: no idea)", letter)
