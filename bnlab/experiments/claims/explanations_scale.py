@@ -62,11 +62,6 @@ def _by_activation(result: GradientResult) -> Measured:
     return Measured(relu / tanh)
 
 
-def _by_width(result: GradientResult) -> Measured:
-    narrow, wide = (result.by_width[result.config.widths.index(width)] for width in (16, 256))
-    return Measured((narrow / wide) ** LAYERS)
-
-
 def _blow_up(result: ActivationResult) -> Measured:
     return Measured(result.grown("no_norm", 1.0) / result.grown("batch_norm", 1.0))
 
@@ -228,20 +223,6 @@ DECLARATIONS = (
         unit="times",
         margin=2.0,
         measure=lambda result: Measured(result.over(LAYERS, "batch_norm", "linear", 512)),
-    ),
-    Declaration(
-        id="width-tames-growth",
-        statement=(
-            "Width tames the growth of the gradient behind batch norm and ReLU: with 16 units a layer it is over "
-            "1.5 times that with 256 over ten layers (digits, untrained)."
-        ),
-        source=f"{THIS_COURSE}; {YANG} take wide layers",
-        study="gradient_growth",
-        chapter=CHAPTER,
-        control=f"{UNTRAINED.removesuffix(', 256 wide')}; batch 512.",
-        unit="times",
-        margin=1.5,
-        measure=_by_width,
     ),
     Declaration(
         id="gradient-leaves-float16",

@@ -128,9 +128,8 @@ def run(config: Config) -> Result:
     )
 
 
-def network(config: Config, arm: str, seed: int) -> nn.Sequential:
+def network(config: Config, arm: str, *, inputs: int, seed: int) -> nn.Sequential:
     """The untrained network of an arm, in float64; the seed alone draws its weights."""
-    inputs = load(config.dataset).train.x[0].numel()
     generator = torch.Generator().manual_seed(seed)
     return mlp(inputs, 10, depth=config.depth, width=config.width, norm=ARMS[arm], generator=generator).double()
 
@@ -178,7 +177,7 @@ def train(
 
 
 def _by_scale(config: Config, arm: str, seed: int, batch: Split) -> list[tuple[float, float, float]]:
-    model = network(config, arm, seed)
+    model = network(config, arm, inputs=batch.x[0].numel(), seed=seed)
     start = probe(model, 1.0, batch)
     norm = _norm(start.gradients)
     found = []
@@ -196,7 +195,8 @@ def _schedules_apart(config: Config, seed: int, split: Split) -> list[float]:
     kept = 1 - config.rate * config.decay
 
     def logits(arm: str, decay: float, rate: Callable[[int], float]) -> Tensor:
-        model = train(network(config, arm, seed), split, config, seed=seed, decay=decay, rate=rate)
+        model = network(config, arm, inputs=split.x[0].numel(), seed=seed)
+        train(model, split, config, seed=seed, decay=decay, rate=rate)
         outputs: Tensor = model(split.x)
         return outputs.detach()
 
