@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -202,3 +203,31 @@ def test_a_misspelt_command_gets_the_nearest_name_and_nothing_is_loaded_for_it()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "False\n")
     assert "Did you mean 'claims'?" in " ".join(done.stderr.split())
+
+
+def in_a_shell(arguments, **environment):
+    command = f"{sys.executable} -m bnlab {arguments}"
+    return subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, check=False, env=os.environ | environment
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_stream_that_was_closed_is_no_error(closed, tmp_path):
+    done = in_a_shell(f"interview quiz --questions 1 </dev/null {closed}", BNLAB_DATA_DIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_output_to_a_full_disk_is_refused_in_one_line():
+    done = in_a_shell("interview list > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "bnlab: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"), [("interview show derive-dx", "derive-dx ? backward"), ("--help", "?")]
+)
+def test_what_the_terminal_cannot_show_is_replaced(arguments, shown):
+    done = in_a_shell(arguments, PYTHONIOENCODING="ascii", TERM="", COLUMNS="20")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert shown in done.stdout

@@ -1,5 +1,6 @@
 """The `bnlab` command. What a part of it needs is loaded when that part is asked for: torch alone takes seconds."""
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +20,16 @@ PARTS = {  # name: module that holds its `app`, and what `bnlab --help` says of 
 
 class Parts(TyperGroup):
     """A group that knows its commands by name and loads the one that is called."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command. What the terminal cannot show, or sent, is no error; what the system refuses is one line."""
+        for stream in filter(None, (sys.stdin, sys.stdout)):  # one that was closed is None
+            stream.reconfigure(errors="replace")
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            print(f"bnlab: {error}", file=sys.stderr)  # noqa: T201 - a command prints
+            sys.exit(2)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that is called, loaded."""

@@ -1,6 +1,5 @@
 """`bnlab interview`: the commands of the interview room. What they need is loaded when one is called."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -132,8 +131,6 @@ def _door(name: str) -> Iterator[tuple[ModuleType, Any]]:
 
     A ValueError becomes one line on stderr and exit status 2; Ctrl-C becomes exit status 130.
     """
-    for stream in (sys.stdin, sys.stdout):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # what a terminal cannot show, or sent, is no error
     try:
         with one_line(), import_module(f"{ROOM}.visit").visit() as room:
             yield import_module(f"{ROOM}.{name}"), room

@@ -31,7 +31,7 @@ def read_line(prompt: str) -> str:
         EOFError: there is none.
     """
     print(prompt, end="", flush=True)  # noqa: T201 - a conversation
-    line = sys.stdin.readline()
+    line = sys.stdin.readline() if sys.stdin else ""  # it may have been closed
     if not line:
         raise EOFError
     if not sys.stdin.isatty():
@@ -41,7 +41,7 @@ def read_line(prompt: str) -> str:
 
 def drop_typed_ahead() -> None:
     """Forget what a terminal holds already: what was pasted behind an empty line answers nothing that is asked next."""
-    if sys.stdin.isatty() and termios is not None:
+    if sys.stdin and sys.stdin.isatty() and termios is not None:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
