@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -183,6 +184,9 @@ def test_another_ending_is_refused(tmp_path):
 def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path, bank):
     with pytest.raises(ValueError, match=r"^.*bank\.apkg could not be written: No such file or directory$"):
         write_deck(tmp_path / "missing" / "bank.apkg", bank)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"^.*bank\.apkg could not be written: Not a directory$"):
+        write_deck(tmp_path / "file" / "bank.apkg", bank)
 
 
 def test_what_was_there_stays_if_the_new_one_cannot_be_written(tmp_path, bank):
@@ -191,6 +195,21 @@ def test_what_was_there_stays_if_the_new_one_cannot_be_written(tmp_path, bank):
     with pytest.raises(ValueError, match=r"bank\.apkg could not be written"):
         write_deck(target, bank)
     assert target.is_dir()
+    assert not target.with_name("bank.apkg.part").exists()
+
+
+def test_a_full_disk_is_said_in_one_line_and_leaves_what_was_there(tmp_path, bank):
+    target = tmp_path / "bank.apkg"
+    write_deck(target, bank)
+    before = target.read_bytes()
+    fits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, fits[1]))
+    try:
+        with pytest.raises(ValueError, match=r"^.*bank\.apkg could not be written: .*$"):
+            write_deck(target, bank)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, fits)
+    assert target.read_bytes() == before
     assert not target.with_name("bank.apkg.part").exists()
 
 

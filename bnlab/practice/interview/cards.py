@@ -1,5 +1,7 @@
 """The bank as a deck for Anki: one card a question, which keeps its identity however its answer is edited."""
 
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
@@ -53,9 +55,12 @@ def write_deck(path: str | Path, folder: Path = QUESTIONS) -> int:
     try:
         genanki.Package(deck).write_to_file(unfinished, timestamp=_edition(folder))
         unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise ValueError(f"{path} could not be written: {error.strerror}") from None
+    except (OSError, sqlite3.Error) as error:  # genanki makes a database first, among the temporary files
+        said = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"{path} could not be written: {said}") from None
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
     return len(bank)
 
 
