@@ -112,9 +112,10 @@ takeaway(
 )
 
 # %% [markdown]
-# (People speak some 170 words a minute.) Read the column as an interviewer does, who may cut in after any sentence. The
-# definition and the mechanism earn most, so they come early. The use cases earn nothing here, and still belong: the
-# next question will be taken from what you said last, and you would like it to be about something that you know.
+# (At 170 words a minute, which is brisk.) Read the column as an interviewer does, who may cut in after any sentence.
+# The definition and the mechanism together earn more than all the rest, so they come early. The use cases earn nothing
+# here, and still belong: the next question will be taken from what you said last, and you would like it to be about
+# something that you know.
 #
 # The **two-minute answer** is the same six steps, each with a second sentence. Let it be a consequence or a limit,
 # never another adjective: not "much faster and more stable", but "at a small learning rate it is not faster at all".
@@ -158,7 +159,7 @@ for listener, claim in brought.items():
     print(f"{listener}: {claims[claim].statement}\n    {claims[claim].verdict}: {claims[claim].measured}")
 refuted = [claim for claim in brought.values() if claims[claim].verdict == "not supported here"]
 takeaway(
-    "Of the five measurements, three say where a popular sentence does not hold.",
+    "Of the five measurements, three did not bear out a popular sentence.",
     len(refuted) == 3,
 )
 
@@ -168,8 +169,8 @@ takeaway(
 #
 # ## Common mistakes, and how they sound
 #
-# None of the following sounds foolish. Each is fluent, each has been written in earnest, and each takes a few lines to
-# refute. Read the left side aloud and object before you read the right.
+# None of the following sounds foolish. Each is fluent, and each is answered by a few lines or by a measurement. Read
+# the left side aloud and object before you read the right.
 
 # %%
 layer, pair = nn.BatchNorm1d(1), torch.tensor([[10.0], [12.0]])
@@ -367,7 +368,7 @@ figures.confidence_against_score(expected, given, who="her answers")
 # %%
 gap, sure = expected - 100 * given, expected >= 70
 takeaway(
-    f"Where she was sure she expected {gap[sure].mean():.0f} points too much; elsewhere she was right to within 5.",
+    f"Where she was sure she expected {gap[sure].mean():.0f} points too much on average; elsewhere less than 5.",
     gap[sure].mean() > 20 and abs(gap[~sure].mean()) < 5,
 )
 expectations()
@@ -421,10 +422,11 @@ posttest()
 # ## What is contested
 #
 # *Whether an answer can be marked by points.* A rubric misses a brilliant detour, and two markers differ at the edges;
-# it is still better than an impression, which favours whoever speaks well. *Whether practising to a rubric makes
-# parrots.* It does if you learn the sentences, so the bank marks points and not words. *Whether a mock foretells a real
-# interview.* We have not measured that. And about batch norm itself, the sentence to keep: that it helps is measured,
-# the reason is debated, and you can say by what experiment.
+# we prefer it to an impression, which favours whoever speaks well. You are one of the markers too: let somebody else
+# mark one of your mocks, and compare. *Whether practising to a rubric makes parrots.* It does if you learn the
+# sentences, so the bank marks points and not words. *Whether a mock foretells a real interview, and whether a better
+# second test is due to the course or to having seen its questions.* We have not measured that. And about batch norm
+# itself, the sentence to keep: that it helps is measured, the reason is debated, and you can say by what experiment.
 #
 # ## In one sentence
 #
