@@ -1,5 +1,7 @@
 """The coding task: its file, and what becomes of what is written there."""
 
+import resource
+
 import pytest
 
 from bnlab.practice.exercises.tasks import task_of
@@ -142,6 +144,17 @@ def test_the_answer_in_hand_is_taken_when_time_is_up_and_no_other(bank, tmp_path
 def test_leaving_keeps_the_attempts(bank, tmp_path):
     outcome, _ = held(bank, tmp_path, written(tmp_path, WRONG), "q")
     assert outcome == Coding("fold_affine", 1, passed=False)
+
+
+def test_a_stub_that_meets_a_full_disk_leaves_no_file(tmp_path):
+    fits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, fits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_stub(TASK, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, fits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_leaves_the_task_out(bank, tmp_path):

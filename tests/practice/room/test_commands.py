@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from bnlab.cli.interview import app
 from bnlab.practice.interview.bank import questions
+from bnlab.practice.interview.room.lookup import list_questions
 from bnlab.practice.progress import Progress
 
 
@@ -162,6 +164,14 @@ def test_a_file_that_was_set_aside_is_spoken_of(data_dir, command):
     data_dir.mkdir(parents=True)
     (data_dir / "progress.sqlite").write_bytes(b"These are the notes of somebody." * 40)
     assert "Your progress file was damaged. It is kept as " in " ".join(run(command, typed="a\nq\n").stdout.split())
+
+
+def test_no_terminal_replaces_a_letter_of_the_json(room):
+    held, script = room()
+    held.bank["middle"] = replace(held.bank["middle"], prompt="What of σ²?")
+    list_questions(held, None, None, None, as_json=True)
+    assert script.shown.isascii()
+    assert json.loads(script.shown)[1]["prompt"] == "What of σ²?"
 
 
 def test_everything_about_a_question_is_shown():

@@ -84,6 +84,9 @@ def write_stub(task: Task, folder: Path) -> Path:
                 stream.write(text)
         except FileExistsError:
             continue
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise
         return file
     raise AssertionError
 

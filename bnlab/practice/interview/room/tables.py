@@ -55,9 +55,9 @@ def listing(questions: Iterable[Question], progress: Progress) -> str:
 
 
 def listing_as_json(questions: Iterable[Question]) -> str:
-    """The same for a program, with prompts, roles and chapters, and without anything of the learner's."""
+    """The same for a program, in ASCII, with prompts, roles and chapters, and without anything of the learner's."""
     names = ("id", "topic", "level", "roles", "prompt", "chapter")
-    return json.dumps([{name: getattr(one, name) for name in names} for one in questions], indent=1, ensure_ascii=False)
+    return json.dumps([{name: getattr(one, name) for name in names} for one in questions], indent=1)
 
 
 def everything(question: Question) -> str:
