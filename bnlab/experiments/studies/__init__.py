@@ -127,17 +127,6 @@ STUDIES = {
         Study("weight_averaging", "weight_averaging"),
         Study("scale_invariance", "scale_invariance"),
         Study("effective_rate", "effective_rate"),
-        Study(
-            "effective_rate_digits",
-            "effective_rate",
-            (
-                ("dataset", "digits"),
-                ("learning_rates", (1.0, 10.0)),
-                ("products", (0.0, 0.001)),
-                ("steps", 600),
-                ("every", 30),
-            ),
-        ),
         Study("gradient_growth", "gradient_growth"),
         Study("activation_growth", "activation_growth"),
         Study("noisy_norm", "noisy_norm"),
