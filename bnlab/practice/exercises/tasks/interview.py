@@ -62,21 +62,49 @@ def try_grading(attempt: Callable[..., Any], case: Case) -> dict[str, Any]:  # n
             raise Fault(None, f"Statement {number}: expected was one of {', '.join(VERDICTS)}, came {verdict!r}.")
     if not isinstance(missing, Collection) or not set(missing) <= set(range(1, POINTS + 1)):
         raise Fault(None, f"Expected was a set of numbers from 1 to {POINTS}, came {missing!r}.")
+    _look_at_the_first(verdicts, set(missing))
     graded = {f"statement {number}": VERDICTS.index(verdicts[number]) for number in STATEMENTS}
     return {**graded, "missing": [int(number in missing) for number in range(1, POINTS + 1)]}
+
+
+def _look_at_the_first(verdicts: Mapping[int, str], missing: set[int]) -> None:
+    """Name one mistake where there are more of them than can be told from the results.
+
+    Raises:
+        Fault: with the misconception of the first statement that is graded wrong, or else of the first point.
+    """
+    wrong = {number: verdict for number, verdict in verdicts.items() if verdict != RIGHT[number]}
+    points = sorted(missing ^ MISSED)
+    several = len(points) > 1 and missing not in ({1, 2, 4}, {2, 4, 5})  # these two have names of their own
+    if wrong and (several or (wrong != SWAPPED and len(wrong) + bool(points) > 2)):
+        first = min(wrong)
+        texts = {one.edits[0][1]: one.misconception for one in TASKS[0].mistakes}
+        named = texts[_line(first, wrong[first])]
+        many = "1 of 8 statements is" if len(wrong) == 1 else f"{len(wrong)} of 8 statements are"
+        raise Fault(named, f"{many} graded wrong. Begin with statement {first}.")
+    if several:
+        named = NOT_MISSED.get(points[0], "made-but-missed")
+        raise Fault(named, f"{len(points)} points of {POINTS} are on the wrong side. Begin with point {points[0]}.")
 
 
 def judged(number: int, verdict: str, *misconceptions: str) -> tuple[Mistake, ...]:
     """The mistakes of a statement whose right verdict is this one: each of the other two verdicts, with its name."""
     others = [other for other in VERDICTS if other != verdict]
     return tuple(
-        mistake(misconception, f'{number}: "{verdict}"', f'{number}: "{other}"')
+        mistake(misconception, _line(number, verdict), _line(number, other))
         for misconception, other in zip(misconceptions, others, strict=True)
     )
 
 
+def _line(number: int, verdict: str) -> str:
+    """What stands in the solution, or would stand there."""
+    return f'{number}: "{verdict}"'
+
+
+RIGHT, MISSED = grade_the_answer()
+NOT_MISSED = {3: "modes-not-missed", 5: "cost-not-missed", 6: "debate-not-missed"}
+SWAPPED = {3: "contested", 4: "unsupported", 7: "contested", 8: "contested"}
 MISSING = "missing = {3, 5, 6}"
-SWAPPED = [text for number in (3, 7, 8) for text in (f'{number}: "unsupported"', f'{number}: "contested"')]
 
 TASKS = (
     Task(
@@ -92,10 +120,15 @@ TASKS = (
             *judged(4, "contested", "shift-taken-as-proven", "shift-taken-as-refuted"),
             *judged(7, "unsupported", "interpretability-believed", "interpretability-believed"),
             *judged(8, "unsupported", "more-accurate-always", "more-accurate-always"),
-            mistake("contested-and-unsupported-swapped", *SWAPPED, '4: "contested"', '4: "unsupported"'),
-            mistake("modes-not-missed", MISSING, "missing = {5, 6}"),
-            mistake("cost-not-missed", MISSING, "missing = {3, 6}"),
-            mistake("debate-not-missed", MISSING, "missing = {3, 5}"),
+            mistake(
+                "contested-and-unsupported-swapped",
+                *(
+                    text
+                    for number, verdict in SWAPPED.items()
+                    for text in (_line(number, RIGHT[number]), _line(number, verdict))
+                ),
+            ),
+            *(mistake(named, MISSING, f"missing = {MISSED - {point}}") for point, named in NOT_MISSED.items()),
             *(mistake("made-but-missed", MISSING, f"missing = {{3, 5, 6, {point}}}") for point in (1, 2, 4)),
             mistake("made-for-missing", MISSING, "missing = {1, 2, 4}"),
             mistake("counted-from-zero", MISSING, "missing = {2, 4, 5}"),
