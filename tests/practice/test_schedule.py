@@ -82,9 +82,10 @@ def test_a_question_is_due_from_its_date_on():
 
 
 def test_the_most_forgotten_comes_first():
-    answers = [answered(0.8, FIRST, question=OTHER), answered(0.2, FIRST)]
+    answers = [answered(1.0, FIRST, question=OTHER), answered(0.2, FIRST + timedelta(days=10))]
     found = due(answers, {}, BANK, FIRST + timedelta(days=30))
     assert [one.question for one in found] == [QUESTION, OTHER]
+    assert found[0].due > found[1].due
     assert found[0].retrievability < found[1].retrievability
 
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bnlab.cli.interview import app
 from bnlab.practice.interview.bank import questions
 from bnlab.practice.interview.room.lookup import list_questions
+from bnlab.practice.interview.schedule import end_of_day
 from bnlab.practice.progress import Progress
 
 
@@ -138,6 +139,13 @@ def test_progress_counts_by_topic_and_by_role():
     assert lines["manager"][1:] == ["1", "50%", "1"]
     assert lines["research-scientist"][1:] == ["2", "75%", "1"]
     assert lines["gpu"][1:] == ["0", "-", "0"]
+
+
+def test_what_comes_due_in_the_evening_is_counted_in_the_morning():
+    last_second = end_of_day(datetime.now(UTC)) - timedelta(days=1, seconds=1)  # of yesterday
+    Progress().record_answer("largest-x-hat", kind="quiz", points=[], red_flags=[], score=0.2, at=last_second)
+    (line,) = (line for line in run("progress").stdout.splitlines() if line.startswith("mathematics "))
+    assert line.split()[-1] == "1"
 
 
 def test_progress_can_be_drawn(tmp_path):

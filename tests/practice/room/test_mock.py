@@ -1,10 +1,14 @@
 """A mock interview held by a script, with a clock that jumps."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from bnlab.practice.interview.room.mock import Mock, scorecard_of
+from bnlab.practice.interview.room.plan import MINUTES_OF_CODING
 from bnlab.practice.interview.room.scorecard import decide
 from bnlab.practice.progress import Progress
+from tests.practice.progress.children import ask
 from tests.practice.room.scripted import make_question
 
 GOOD = ("", "", "a", "", "")  # no guess, said aloud, all points, no red flag, go on
@@ -114,6 +118,17 @@ def test_attempts_from_outside_the_mock_are_not_its_own(room):
     Progress().record_attempt("fold_affine", "", passed=True)
     (sitting,) = Progress().sittings("mock")
     assert scorecard_of(sitting, Progress(), card.bank).coding == ("fold_affine", 0, False)
+
+
+def test_a_mock_that_was_killed_has_the_attempts_up_to_when_it_would_have_ended(bank):
+    about = {"role": "any", "minutes": 20, "exercise": "fold_affine"}
+    Progress().begin_sitting("mock", about)
+    Progress().record_attempt("fold_affine", "in time", passed=False)
+    Progress().record_attempt("fold_affine", "too late", passed=True)
+    (sitting,) = Progress().sittings("mock")
+    late = datetime.fromisoformat(sitting.begun) + timedelta(minutes=20 + MINUTES_OF_CODING, seconds=1)
+    ask(Progress().path, f"UPDATE attempts SET at = '{late.isoformat()}' WHERE passed")
+    assert scorecard_of(sitting, Progress(), bank).coding == ("fold_affine", 1, False)
 
 
 def test_a_mock_that_was_interrupted_ends_and_keeps_its_answers(room):
