@@ -80,13 +80,8 @@ def test_what_noise_costs_without_norm_is_beyond_what_it_costs_with_it():
     assert found.test_error == pytest.approx(100 * np.sqrt((0.24 + 0.16 + 0.25 + 0.2475) / 1000))
 
 
-def test_running_statistics_are_compared_with_recalibrated_ones():
-    found = measured("noisy-statistics-mislead", test={"batch_norm 0.5": 0.5}, test_running={"batch_norm 0.5": 0.48})
-    assert found.values == constant(2.0)
-
-
 def test_every_claim_is_of_the_chapter_and_says_what_it_holds_fast():
-    assert len(DECLARATIONS) == len(explanations_shift.DECLARATIONS) == 8
+    assert len(DECLARATIONS) == len(explanations_shift.DECLARATIONS) == 7
     assert {one.chapter for one in DECLARATIONS.values()} == {"12_why_it_works"}
     assert {one.study for one in DECLARATIONS.values()} == {"noisy_norm"}
     assert all(one.control.endswith(".") and 20 < len(one.statement) <= 220 for one in DECLARATIONS.values())
