@@ -205,6 +205,19 @@ def test_sittings_of_one_number_stay_apart(here, there, exported):
         assert here.choices(found["pretest", seed]) == {"item": "b"}
 
 
+def test_a_sitting_that_ended_here_and_there_keeps_the_end_that_it_has_here(there, tmp_path):
+    (mock,) = there.sittings("mock")
+    there.export(tmp_path / "open.json")
+    elsewhere = Progress(tmp_path / "elsewhere")
+    elsewhere.import_(tmp_path / "open.json")
+    elsewhere.end_sitting(elsewhere.sittings("mock")[0].number)
+    there.end_sitting(mock.number)
+    (before,) = there.sittings("mock")
+    elsewhere.export(tmp_path / "ended.json")
+    there.import_(tmp_path / "ended.json")
+    assert there.sittings("mock") == [before]
+
+
 def test_a_sitting_that_ended_since_ends_here_too(there, exported, tmp_path):
     new = Progress(tmp_path / "new")
     new.import_(exported)
