@@ -15,9 +15,9 @@ ROOM = "bnlab.practice.interview.room"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Topic = Annotated[str | None, typer.Option("--topic", help="Only questions of this topic.")]
+Topic = Annotated[str | None, typer.Option("--topic", help="Only of this topic; `bnlab interview progress` has them.")]
 Level = Annotated[
-    str | None, typer.Option("--level", help="Only questions of this level: screen, core, deep, research.")
+    str | None, typer.Option("--level", help="Only of this level: screen (a first call), core, deep, research.")
 ]
 Role = Annotated[
     str | None, typer.Option("--role", help="data-scientist, ml-engineer, research-scientist, manager, any.")
@@ -30,15 +30,17 @@ Report = Annotated[Path | None, typer.Option("--report", help="Where the report 
 
 @app.command()
 def quiz(
+    *,
     topic: Topic = None,
     level: Level = None,
     role: Role = None,
     questions: Annotated[int, typer.Option("--questions", min=1, help="How many, at most.")] = 5,
     seed: Draw = None,
+    weak: Annotated[bool, typer.Option("--weak", help="Only what you answered before, the weakest first.")] = False,
 ) -> None:
     """Answer questions, those first that you never answered, then those that you know least."""
     with _door("rounds") as (rounds, room):
-        rounds.quiz(room, questions, seed, topic=topic, level=level, role=role)
+        rounds.quiz(room, questions, seed, topic=topic, level=level, role=role, weak=weak)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The plots of the bank: the same lines as a figure and as text, in 76 columns whatever the terminal."""
 
 import re
+import textwrap
 
 import numpy as np
 import pytest
@@ -113,3 +114,10 @@ def test_the_kept_graph_grows_by_the_same_number_of_nodes_each_step():
 
 def test_every_plot_is_shown_by_a_question():
     assert set(PLOTS) == {question.plot for question in questions().values()} - {None}
+
+
+@pytest.mark.parametrize("question", [one for one in questions().values() if one.plot], ids=lambda one: one.id)
+def test_a_plot_its_question_and_the_line_for_the_answer_are_on_one_screen(question):
+    drawn = as_text(PLOTS[question.plot]()).splitlines()
+    asked = ["", *textwrap.wrap(question.prompt, 80, break_on_hyphens=False), ""]
+    assert len([*drawn, *asked, "How much of a full answer will you give, in percent?", "> "]) <= 24

@@ -107,7 +107,8 @@ def test_every_item_is_asked_with_its_choices_and_without_its_answer():
     shown = in_a_row(pretest())
     for item in items():
         assert item.question.replace("`", "") in shown.replace("`", "")
-        assert all(f"{letter} {' '.join(text.split())}" in shown for letter, text in item.lettered.items())
+        choices = {letter: " ".join(text.replace("`", "").split()) for letter, text in item.lettered.items()}
+        assert all(f"{letter} {text}" in shown for letter, text in choices.items())
         assert item.why[:40] not in shown
 
 

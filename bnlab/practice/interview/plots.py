@@ -18,7 +18,7 @@ from bnlab.figures.scenarios import Curves
 __all__ = ["PLOTS", "Curves", "as_text"]
 
 MARKERS = "ox+*"  # of the lines of one drawing: what tells them apart without a colour
-HEIGHT = 18  # of the panel, in lines of text
+HEIGHT = 11  # of the panel, in lines of text
 MOST_TICKS = 8  # on the axis across
 
 

@@ -91,14 +91,15 @@ class Outcome(Shown):
 
     @property
     def message(self) -> str:  # type: ignore[override]
-        """A table of the topics, and of each item the right choice and why."""
+        """Of each item that was not right both times the right choice and why, and a table of the topics."""
         rows = [f"{'topic':24}{'before':9}{'after':9}read again"]
         for before, after in zip(self.before, self.after, strict=True):
             again = "" if after.right else f"chapter {after.item.chapter[:2]}"
             rows.append(f"{after.item.topic:24}{NAMES[before.right]:9}{NAMES[after.right]:9}{again}".rstrip())
-        explained = [_explained(one) for one in self.after]
+        both = zip(self.before, self.after, strict=True)
+        explained = [_explained(after) for before, after in both if not (before.right and after.right)]
         picture = "`posttest().picture()` draws the table."
-        return "\n\n".join(filter(None, [code("\n".join(rows)), picture, *explained, self.notice]))
+        return "\n\n".join(filter(None, [*explained, code("\n".join(rows)), picture, self.notice]))
 
     def picture(self) -> "Figure":
         """The outcome of each topic, before and after."""
@@ -228,7 +229,7 @@ def _chosen(answers: str) -> dict[str, str]:
 def _asked(kind: Kind, progress: Progress) -> Note:
     paragraphs = []
     for number, item in enumerate(items(), start=1):
-        choices = "\n".join(f"{letter}  {text}" for letter, text in item.lettered.items())
+        choices = "\n".join(f"{letter}  {text}" for letter, text in item.lettered.items()).replace("`", "")
         paragraphs += [f"{number}. {item.question}", code(choices)]
     how = f'Answer with `{kind}("...")`: {len(items())} letters in order, `{NO_IDEA}` where you have no idea.'
     return Note(

@@ -42,10 +42,46 @@ def test_the_rubric_is_shown_only_after_the_answer(room):
     assert shown.index("> my words") < shown.index("1. first (3)") < shown.index("1. “Never.” It does.")
 
 
-def test_the_score_comes_with_what_was_expected_and_the_short_answer(room):
+def test_the_score_comes_with_what_was_expected(room):
     _, shown = ask(room, "90", "", "a", "")
     assert "Score: 100% (10 of 10). You had expected 90%. It comes back on " in shown
-    assert shown.rstrip().endswith("Short.")
+
+
+def test_the_short_answer_is_read_before_anything_is_marked(room):
+    _, shown = ask(room, "", "my words", "", "", "")
+    assert shown.index("> my words") < shown.index("Short.") < shown.index("1. first (3)")
+
+
+@pytest.mark.parametrize(("flags", "said"), [("1", " One red flag said."), ("1 2", " 2 red flags said."), ("", "")])
+def test_the_score_names_the_red_flags_that_were_said(room, flags, said):
+    _, shown = ask(room, "", "", "a", flags)
+    assert f"Score: 100% (10 of 10).{said} It comes back " in shown
+
+
+def test_words_that_touch_no_phrase_are_said_to_prove_nothing(room):
+    _, shown = ask(room, "", "my words", "", "", "")
+    assert "Your words touch none of the key phrases that we listed, which proves nothing." in shown
+    _, shown = ask(room, "", "", "", "")
+    assert "touch" not in shown
+
+
+@pytest.mark.parametrize(("line", "points"), [("1-3", (1, 2, 3)), ("all", (1, 2, 3)), ("2-2, 1", (1, 2))])
+def test_points_are_given_as_a_range_or_as_all(room, line, points):
+    given, _ = ask(room, "", "", line, "")
+    assert given.points == points
+
+
+@pytest.mark.parametrize("line", ["3-1", "1-4", "1-99999999999"])
+def test_a_range_that_the_rubric_has_not_is_asked_for_again(room, line):
+    given, shown = ask(room, "", "", line, "2", "")
+    assert given.points == (2,)
+    assert "Expected numbers from 1 to 3" in shown
+
+
+def test_who_leaves_after_the_points_has_said_no_red_flag_and_keeps_the_answer(room):
+    with pytest.raises(Left):
+        ask(room, "", "", "1")
+    assert [(one.points, one.red_flags) for one in Progress().answers()] == [((1,), ())]
 
 
 def test_wrong_entries_are_asked_for_again(room):
@@ -57,7 +93,7 @@ def test_wrong_entries_are_asked_for_again(room):
     assert "Expected numbers from 1 to 2, such as 1 2, or Enter for none, got '3'." in said
 
 
-@pytest.mark.parametrize("lines", [(), ("",), ("", "half an answer"), ("", ""), ("", "", "1")])
+@pytest.mark.parametrize("lines", [(), ("",), ("", "half an answer"), ("", "")])
 def test_nothing_is_kept_of_an_answer_without_its_marks(room, lines):
     with pytest.raises(Left):
         ask(room, *lines)

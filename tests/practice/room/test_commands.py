@@ -54,7 +54,12 @@ app(["interview", *{command}])
         (["mock", "--report", "x.txt"], "bnlab: --report: expected an .html or .md file"),
         (["show", "x"], "bnlab: expected the id of a question, got 'x'"),
         (["report"], "bnlab: expected a mock that is kept, got none in "),
-        (["progress", "--picture", "x.nothing"], "bnlab: --picture: expected a file such as progress.png"),
+        (["progress", "--picture", "x.nothing"], "bnlab: --picture: expected a .png file"),
+        (
+            ["progress", "--picture", "no/x.png"],
+            "bnlab: --picture: expected a .png file in a folder that exists, got no",
+        ),
+        (["quiz", "--weak"], "bnlab: --weak: expected questions that you answered before, got none"),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_status_2(tmp_path, monkeypatch, arguments, line):
@@ -149,16 +154,19 @@ def test_what_comes_due_in_the_evening_is_counted_in_the_morning():
 
 
 def test_progress_can_be_drawn(tmp_path):
-    assert run("progress", "--picture", str(tmp_path / "progress.png")).exit_code == 0
+    done = run("progress", "--picture", str(tmp_path / "progress.png"))
+    assert done.stdout.endswith(f"The picture is in this file:\n  {tmp_path / 'progress.png'}\n")
     assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_list_has_a_line_for_each_question_with_its_latest_score():
     Progress().record_answer("eval-forgotten", kind="quiz", points=[], red_flags=[], score=0.5)
     lines = run("list", "--topic", "training-and-inference").stdout.splitlines()
-    assert {line.split()[1] for line in lines[1:] if line} == {"training-and-inference"}
-    (line,) = (line for line in lines if line.startswith("eval-forgotten "))
-    assert line.split() == ["eval-forgotten", "training-and-inference", "core", "50%"]
+    assert {line.split()[1] for line in lines[1:-1:2]} == {"training-and-inference"}
+    at = next(number for number, line in enumerate(lines) if line.startswith("eval-forgotten "))
+    assert lines[at].split() == ["eval-forgotten", "training-and-inference", "core", "50%"]
+    assert lines[at + 1].startswith("  A model scores 97% in your notebook and 60% ")
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_list_as_json_is_for_programs():

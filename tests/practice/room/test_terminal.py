@@ -46,9 +46,9 @@ class Terminal:
             self.see("> ")
             self.child.sendline(line)
 
-    def answer(self, *, text="It subtracts the batch mean.\n", points="a"):
+    def answer(self, *, guess="70", text="It subtracts the batch mean.\n", points="a"):
         self.see(GUESS)
-        self.type("70")
+        self.type(guess)
         self.type(text)
         self.see(POINTS)
         self.type(points)
@@ -129,14 +129,15 @@ def test_a_mock_from_the_choice_of_a_role_to_its_report(data_dir):
 
 def test_ctrl_c_leaves_with_status_130_and_says_what_is_kept(data_dir):
     terminal = Terminal(data_dir, "quiz")
-    terminal.answer()
+    terminal.answer(guess="0\x1b[D7")  # an arrow key goes back, and the line is mended
     terminal.see(GUESS)
     terminal.see("> ")
     terminal.child.sendintr()
     assert terminal.end() == 130
     assert "Interrupted; 1 answer of this run is kept." in terminal.shown
     assert "Traceback" not in terminal.shown
-    assert len(Progress(data_dir).answers()) == 1
+    (kept,) = Progress(data_dir).answers()
+    assert kept.confidence == 70
 
 
 def test_a_killed_mock_loses_the_answer_being_typed_and_no_other(data_dir):

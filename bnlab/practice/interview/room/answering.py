@@ -8,17 +8,18 @@ from functools import partial
 from bnlab.practice.interview.asking import PARTS, exhibits
 from bnlab.practice.interview.bank import Question
 from bnlab.practice.interview.room.matching import suggest
-from bnlab.practice.interview.room.talk import Talk, numbered, wrapped
+from bnlab.practice.interview.room.talk import Left, Talk, numbered, wrapped
 from bnlab.practice.interview.room.visit import Room
 from bnlab.practice.interview.schedule import next_due
 from bnlab.practice.progress import Answer
 from bnlab.practice.progress.records import AnswerKind
 
 MORE = {"t": "two_minutes", "w": "whiteboard"}
+MOST_POINTS = 99  # of a rubric: ranges up to there are written out
 
 
 def answer(room: Room, question: Question, header: str, *, kind: AnswerKind, sitting: int | None = None) -> Answer:
-    """Ask a question, take the answer and its marks, keep them, and show the score and the short answer.
+    """Ask a question, take the answer, show the short one, take the marks, keep them, and show the score.
 
     Args:
         room: where it is asked.
@@ -31,18 +32,21 @@ def answer(room: Room, question: Question, header: str, *, kind: AnswerKind, sit
         The answer, whether it could be kept or not; it is also added to what the room was given.
 
     Raises:
-        Left: somebody stopped before it was marked; nothing is kept then.
+        Left: somebody stopped. Before the points were marked nothing is kept; after them, the answer without red flags.
     """
     talk = room.talk
     talk.headline(header)
-    talk.say(question.prompt, *(textwrap.indent(text, "    ") for text in exhibits(question)))
+    shown = (textwrap.indent(text, "    ") for text in exhibits(question))
+    talk.say(*shown, question.prompt)  # in this order the question still stands on the screen when it is answered
     confidence = talk.ask("How much of a full answer will you give, in percent? (Enter: no guess)", percentage)
-    talk.write(wrapped("Type your answer and end it with an empty line, or say it aloud and press Enter."))
+    talk.write(
+        wrapped("Type your answer and end it with an empty line, or say it aloud and press Enter when you are done.")
+    )
     start = talk.clock()
     text = talk.text()
     seconds = talk.clock() - start
-    talk.say(f"That took {seconds:.0f} s.")
-    points, red_flags = _marks(talk, question, text)
+    talk.say(f"That took {seconds:.0f} s.", *part(question, "short"))
+    points, red_flags, left = _marks(talk, question, text)
     given = _kept(
         room,
         Answer(
@@ -59,7 +63,9 @@ def answer(room: Room, question: Question, header: str, *, kind: AnswerKind, sit
         ),
     )
     talk.write("")
-    talk.say(_score(room, question, given), *part(question, "short"))
+    talk.say(_score(room, question, given))
+    if left:
+        raise Left
     return given
 
 
@@ -113,7 +119,7 @@ def numbers(line: str, most: int, *, all_with: str | None = None) -> tuple[int, 
     """Numbers from 1 to `most`, in order and each once; none for an empty line.
 
     Args:
-        line: such as "1 3" or "1,3".
+        line: such as "1 3", "1,3" or "1-3".
         most: the largest one.
         all_with: a line that stands for all of them.
 
@@ -121,12 +127,12 @@ def numbers(line: str, most: int, *, all_with: str | None = None) -> tuple[int, 
         ValueError: anything else.
 
     Example:
-        >>> numbers("3, 1", 4), numbers("a", 2, all_with="a")
-        ((1, 3), (1, 2))
+        >>> numbers("3, 1", 4), numbers("2-4", 4), numbers("a", 2, all_with="a")
+        ((1, 3), (2, 3, 4), (1, 2))
     """
-    if all_with is not None and line.lower() == all_with:
+    if all_with is not None and line.lower() in {all_with, "all"}:
         return tuple(range(1, most + 1))
-    words = line.replace(",", " ").split()
+    words = re.sub(r"\d+-\d+", _range, line.replace(",", " ")).split()
     if not all(_is_number(word, 1, most) for word in words):
         known = "1" if most == 1 else f"numbers from 1 to {most}, such as 1 {most}"
         every = "" if all_with is None else f", {all_with} for all"
@@ -138,17 +144,28 @@ def _is_number(word: str, least: int, most: int) -> bool:
     return word.isdecimal() and len(word) <= len(str(most)) and least <= int(word) <= most
 
 
-def _marks(talk: Talk, question: Question, text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _range(ends: re.Match[str]) -> str:
+    first, last = map(int, ends.group().split("-"))
+    return " ".join(map(str, range(first, last + 1))) if first <= last <= MOST_POINTS else ends.group()
+
+
+def _marks(talk: Talk, question: Question, text: str) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+    """Points and red flags, and whether somebody left when asked for the flags."""
     talk.write("A full answer makes these points; behind each stands its weight.")
     talk.write(f"\n{rubric(question)}\n")
     touched = suggest(question, text)
     if touched:
         talk.say(f"Your words seem to touch {_listed(touched)}.")
+    elif text:
+        talk.say("Your words touch none of the key phrases that we listed, which proves nothing.")
     wanted = "Which points did you make? (such as 1 3; a for all, Enter for none)"
     points = talk.ask(wanted, partial(numbers, most=len(question.rubric), all_with="a"))
     talk.write(f"\nThese are red flags, and why:\n\n{red_flags_of(question)}\n")
     wanted = "Did you say one of these? (numbers, Enter for none)"
-    return points, talk.ask(wanted, partial(numbers, most=len(question.red_flags)))
+    try:
+        return points, talk.ask(wanted, partial(numbers, most=len(question.red_flags))), False
+    except Left:
+        return points, (), True
 
 
 def _kept(room: Room, given: Answer) -> Answer:
@@ -171,7 +188,8 @@ def _score(room: Room, question: Question, given: Answer) -> str:
     now = datetime.now(UTC)
     due = next_due(room.progress.answers(question.id), now)
     back = "" if due is None else f" It comes back {when(due, now)}."
-    return f"Score: {100 * given.score:.0f}% ({made} of {sum(weights)}).{expected}{back}"
+    flags = {0: "", 1: " One red flag said."}.get(len(given.red_flags), f" {len(given.red_flags)} red flags said.")
+    return f"Score: {100 * given.score:.0f}% ({made} of {sum(weights)}).{flags}{expected}{back}"
 
 
 def when(then: datetime, now: datetime) -> str:

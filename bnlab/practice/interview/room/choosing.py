@@ -12,14 +12,15 @@ ROLES: dict[str, Role] = {role.lower().replace(" ", "-"): role for role in get_a
 
 
 def role_named(name: str) -> Role:
-    """The role of this name on the command line.
+    """The role of this name on the command line; capitals do not matter, nor blanks in place of hyphens.
 
     Raises:
         ValueError: there is none.
     """
-    if name not in ROLES:
+    role = ROLES.get("-".join(name.lower().split()))
+    if role is None:
         raise ValueError(f"--role: expected one of {', '.join(ROLES)}, got {name!r}")
-    return ROLES[name]
+    return role
 
 
 def suits(question: Question, role: Role) -> bool:

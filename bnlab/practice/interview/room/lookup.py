@@ -20,6 +20,8 @@ def progress(room: Room, picture: Path | None) -> None:
     Raises:
         ValueError: the picture cannot be written.
     """
+    if picture is not None and (picture.suffix.lower() != ".png" or picture.is_dir() or not picture.parent.is_dir()):
+        raise ValueError(f"--picture: expected a .png file in a folder that exists, got {picture}")
     bank = list(room.bank.values())
     room.talk.write(f"{progress_tables(bank, room.progress)}\n")
     room.tell_notice()
@@ -29,11 +31,9 @@ def progress(room: Room, picture: Path | None) -> None:
         style.apply()
         try:
             progress_picture(bank, room.progress).savefig(picture, dpi=150)
-        except (OSError, ValueError) as error:  # a folder that does not exist, an ending that means no picture
-            said = " ".join(str(error).split())
-            raise ValueError(
-                f"--picture: expected a file such as progress.png that can be written, got {said}"
-            ) from None
+        except OSError as error:
+            raise ValueError(f"--picture: expected a file that can be written, got: {error}") from None
+        room.talk.write(f"The picture is in this file:\n  {picture}")
 
 
 def list_questions(room: Room, topic: str | None, level: str | None, role: str | None, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from bnlab.practice.interview.bank import Question, Role
 from bnlab.practice.interview.room.answering import answer, more
 from bnlab.practice.interview.room.coding import Coding, code
-from bnlab.practice.interview.room.plan import MINUTES_OF_CODING, Plan, coding_question, next_question, plan
+from bnlab.practice.interview.room.plan import MINUTES_OF_CODING, Plan, coding_question, follows_up, next_question, plan
 from bnlab.practice.interview.room.scorecard import Scorecard
 from bnlab.practice.interview.room.talk import Left
 from bnlab.practice.interview.room.visit import Room
@@ -67,7 +67,8 @@ class Mock:
         task = " and a coding task" if self.task else ""
         self.room.talk.say(
             f"A mock interview for the role {self.role}: {self.minutes} minutes, up to {many}{task}. You mark your own "
-            "answers. When time is up, the answer in hand is still taken. q ends it early; what was answered counts. "
+            "answers; the clock runs meanwhile. When time is up, the answer in hand is still taken. q ends it early; "
+            "what was marked counts. "
             f"With `--seed {self.seed}` it begins the same again."
         )
 
@@ -80,7 +81,8 @@ class Mock:
             if question is None or self._left() <= kept_for_coding:
                 return
             asked.append(question.id)
-            about = f"{question.topic} · {question.level} · {self._time()}"
+            follows = last is not None and follows_up(self.room.bank[last.question], question)
+            about = f"{question.topic} · {question.level}{' · follow-up' if follows else ''} · {self._time()}"
             header = f"Question {number} of {len(self.plan.slots)} · {about}"
             answer(self.room, question, header, kind="mock", sitting=self.number)
             more(self.room.talk, question)

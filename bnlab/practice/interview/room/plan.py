@@ -128,6 +128,11 @@ def follow_up(question: Question, answer: Answer, candidates: Iterable[Question]
     return min((other for other in related if climb(other) * step >= 0), key=unfit, default=None)
 
 
+def follows_up(question: Question, other: Question) -> bool:
+    """Whether the other one is a follow-up of the question, or the other way round."""
+    return _relation(question, other) <= 1
+
+
 def coding_question(bank: Mapping[str, Question], role: Role, draw: random.Random) -> Question | None:
     """A question whose answer is an exercise that fits in its minutes; None if there is none for the role."""
     fitting = [

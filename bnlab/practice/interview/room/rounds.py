@@ -20,14 +20,30 @@ def quiz(
     topic: str | None = None,
     level: str | None = None,
     role: str | None = None,
+    weak: bool = False,
 ) -> None:
     """Ask up to `most` questions of a topic, a level and a role, those that the learner knows least first.
 
+    Args:
+        room: where they are asked.
+        most: how many.
+        seed: of the draw among equals.
+        topic: only questions of this one.
+        level: only questions of this one.
+        role: only questions for this one.
+        weak: only questions that were answered before.
+
     Raises:
-        ValueError: as `chosen`.
+        ValueError: as `chosen`, or with `weak` if none of these was answered before.
     """
-    wanted = weakest_first(chosen(room.bank, topic, level, role), room.progress.answers(), seed)[:most]
+    found, answers = chosen(room.bank, topic, level, role), room.progress.answers()
     room.tell_notice()
+    if weak:
+        answered = {one.question for one in answers}
+        found = [question for question in found if question.id in answered]
+        if not found:
+            raise ValueError("--weak: expected questions that you answered before, got none")
+    wanted = weakest_first(found, answers, seed)[:most]
     try:
         for number, question in enumerate(wanted, start=1):
             answer(room, question, f"Question {number} of {len(wanted)} · {_about(question)}", kind="quiz")
@@ -60,7 +76,7 @@ def _nothing_due(room: Room) -> None:
     now = datetime.now(UTC)
     later = next_due([one for one in room.progress.answers() if one.question in room.bank], now)
     wait = "no question has been answered yet" if later is None else f"the next comes back {when(later, now)}"
-    room.talk.say(f"Nothing is due: {wait}.")
+    room.talk.say(f"Nothing is due: {wait}. `bnlab interview quiz --weak` asks the weakest again today.")
     try:
         wanted = room.talk.ask(f"A quiz of {QUIZ_INSTEAD} questions instead? (y for yes, Enter for no)", _yes)
     except Left:

@@ -16,6 +16,12 @@ BASIC = ("screen", "core")  # levels
 TOO_MANY_RED_FLAGS = 2
 FEWEST = 3  # answers for any verdict
 
+RULE = (
+    f"The rule: no hire below {100 * WEAK:.0f}% or with {TOO_MANY_RED_FLAGS} red flags; strong from "
+    f"{100 * STRONG:.0f}% on without a red flag, with no screen or core question below {100 * WEAK:.0f}% and the "
+    f"coding task passed; lean between the two; no verdict before {FEWEST} answers."
+)
+
 Word = Literal["strong", "lean", "no hire", "no verdict"]
 
 
@@ -93,9 +99,10 @@ class Scorecard:
             lines.append("")
         flags = [f"Red flag ({id_}): “{says}” {why}" for id_, says, why in self.red_flags()]
         again = [f"Read again: chapter {stem} ({', '.join(ids)})." for stem, ids in self.read_again().items()]
+        again += ["`bnlab interview show ID` prints one of these questions with its answers."] if again else []
         verdict = [f"Verdict: {decision.word}.", *(f"- {reason}" for reason in decision.reasons)]
         said = [coding_in_words(self.coding), *flags, *again, "", *verdict]
-        return "\n".join([*lines, *(wrapped(line, "  ") for line in said)])
+        return "\n".join([*lines, *(wrapped(line, "  ") for line in said), "", wrapped(RULE)])
 
     def _by(self, key: Callable[[Question], str]) -> dict[str, Mean]:
         scores: dict[str, list[float]] = {}

@@ -10,7 +10,7 @@ from bnlab.practice.interview.asking import PARTS, exhibits
 from bnlab.practice.interview.bank import Question
 from bnlab.practice.interview.room.answering import part, red_flags_of, rubric
 from bnlab.practice.interview.room.choosing import ROLES, last_scores, suits
-from bnlab.practice.interview.room.talk import wrapped
+from bnlab.practice.interview.room.talk import WIDTH, wrapped
 from bnlab.practice.interview.schedule import due, end_of_day
 from bnlab.practice.progress import Progress
 
@@ -45,12 +45,13 @@ def progress_picture(bank: Sequence[Question], progress: Progress) -> "Figure":
 
 
 def listing(questions: Iterable[Question], progress: Progress) -> str:
-    """A line for each question: id, topic, level, latest score."""
+    """For each question a line with its id, topic, level and latest score, and the beginning of its prompt."""
     last = last_scores(progress.answers())
     rows = [f"{'question':32}{'topic':24}{'level':10}{'score':>5}"]
     for question in questions:
         score = f"{100 * last[question.id]:.0f}%" if question.id in last else "-"
         rows.append(f"{question.id:32}{question.topic:24}{question.level:10}{score:>5}")
+        rows.append(f"  {textwrap.shorten(question.prompt, WIDTH - 2, placeholder=' ...')}")
     return "\n".join(rows)
 
 

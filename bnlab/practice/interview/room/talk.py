@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 try:
+    import readline
     import termios
 except ModuleNotFoundError:  # on Windows
     termios = None  # type: ignore[assignment]
+else:
+    readline.parse_and_bind("set enable-bracketed-paste off")  # which writes marks that plain terminals show
 
 WIDTH = 80
 PROMPT = "> "
@@ -25,24 +28,31 @@ class Left(Exception):  # noqa: N818 - what somebody did, not an error
 
 
 def read_line(prompt: str) -> str:
-    """The next line of standard input, without its end. Over a pipe it is printed, as a terminal would show it.
+    """The next line of standard input, without its end; in a terminal it can be edited with the arrow keys.
+
+    Over a pipe it is printed, as a terminal would show it.
 
     Raises:
         EOFError: there is none.
     """
+    if _at_a_terminal():
+        return input(prompt)
     print(prompt, end="", flush=True)  # noqa: T201 - a conversation
     line = sys.stdin.readline() if sys.stdin else ""  # it may have been closed
     if not line:
         raise EOFError
-    if not sys.stdin.isatty():
-        print(line.rstrip("\n"))  # noqa: T201 - as above
+    print(line.rstrip("\n"))  # noqa: T201 - as above
     return line.rstrip("\r\n")
 
 
 def drop_typed_ahead() -> None:
     """Forget what a terminal holds already: what was pasted behind an empty line answers nothing that is asked next."""
-    if sys.stdin and sys.stdin.isatty() and termios is not None:
+    if _at_a_terminal() and termios is not None:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
+def _at_a_terminal() -> bool:
+    return bool(sys.stdin and sys.stdin.isatty())
 
 
 def write_line(text: str) -> None:
