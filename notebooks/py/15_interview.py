@@ -29,6 +29,7 @@
 
 # %%
 from itertools import pairwise
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -156,7 +157,8 @@ brought = {
     "research scientist": "norm-itself-stops-drift",
 }
 for listener, claim in brought.items():
-    print(f"{listener}: {claims[claim].statement}\n    {claims[claim].verdict}: {claims[claim].measured}")
+    print(fill(f"{listener}: {claims[claim].statement}", 90, subsequent_indent="    "))
+    print(f"    {claims[claim].verdict}: {claims[claim].measured}")
 refuted = [claim for claim in brought.values() if claims[claim].verdict == "not supported here"]
 takeaway(
     "Of the five measurements, three did not bear out a popular sentence.",
@@ -215,7 +217,8 @@ overheard = {
     "small-rate-accuracy": "A network with batch norm is more accurate.",
 }
 for claim, sentence in overheard.items():
-    print(f"“{sentence}”\n    {claims[claim].statement}\n    {claims[claim].verdict}: {claims[claim].measured}")
+    print(f"“{sentence}”", fill(claims[claim].statement, 90, initial_indent="    ", subsequent_indent="    "), sep="\n")
+    print(f"    {claims[claim].verdict}: {claims[claim].measured}")
 takeaway(
     "Plain depth still has a limit, company changes answers, noise can help, the norm itself need not stop a drift, "
     "and at a small rate the plain network is ahead.",
@@ -292,13 +295,14 @@ ladder = (
     "large-batch-fails",
 )
 for rung, one in enumerate(ladder, start=1):
-    print(f"{rung}. {bank[one].prompt} ({one})")
+    print(fill(f"{rung}. {bank[one].prompt} ({one})", 90, subsequent_indent="   ", break_on_hyphens=False))
 assert all(above in bank[below].follow_ups for below, above in pairwise(ladder))
 
 # %% [markdown]
-# Answer rung by rung, aloud, until one stops you, and call `ask` with its id. Nobody expects the top. What an
-# interviewer notes is whether you see which consequence comes next, and how you stand on a rung that does not hold: "I
-# do not know; I would measure it like this" keeps you on the ladder, and a guess in a firm voice does not.
+# Answer rung by rung, aloud, until one stops you, and call `ask` with its id, which also draws the plot of rung 3.
+# Nobody expects the top. What an interviewer notes is whether you see which consequence comes next, and how you stand
+# on a rung that does not hold: "I do not know; I would measure it like this" keeps you on the ladder, and a guess in
+# a firm voice does not.
 #
 # ## A mock, played through
 #

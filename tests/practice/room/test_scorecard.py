@@ -3,7 +3,7 @@
 import pytest
 
 from bnlab.practice.interview.room.coding import Coding
-from bnlab.practice.interview.room.scorecard import Scorecard, decide
+from bnlab.practice.interview.room.scorecard import RULE, Scorecard, decide
 from tests.practice.room.scripted import make_answer, make_question
 
 GOOD = [make_answer(one, 0.8) for one in ("easy", "middle", "hard")]
@@ -102,3 +102,9 @@ def test_it_shows_itself_in_80_columns(bank):
         "Verdict: no hire.\n- 2 red flags said",
     ):
         assert part in shown
+
+
+def test_the_rule_is_printed_in_percent_below_the_verdict(bank):
+    assert "no hire below 50% or with 2 red flags; strong from 75% on" in RULE
+    shown = repr(Scorecard("any", 10, "2026-03-02T09:00:00+00:00", (), None, bank))
+    assert " ".join(shown.split()).endswith(RULE)

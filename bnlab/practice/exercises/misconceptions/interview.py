@@ -47,17 +47,17 @@ OF_ANSWERS = {
         "chapter 15, “Common mistakes, and how they sound”",
     ),
     "modes-not-missed": Misconception(
-        "Point 3 is not missed, but no statement says where the statistics come from at inference. It is the half of "
+        "You do not list point 3, but no statement says where the statistics come from at inference. It is the half of "
         "the definition from which most bugs come.",
         "chapter 05, “An average that forgets”",
     ),
     "cost-not-missed": Misconception(
-        "Point 5 is not missed, but every statement praises. An answer without a price sounds like a brochure: name "
+        "You do not list point 5, but every statement praises. An answer without a price sounds like a brochure: name "
         "one, such as that an output depends on the batch.",
         "chapter 00, “The price: your answer depends on your neighbours”",
     ),
     "debate-not-missed": Misconception(
-        "Point 6 is not missed. Statement 4 names the debated explanation, and presents it as settled: that is the "
+        "You do not list point 6. Statement 4 names the debated explanation, and presents it as settled: that is the "
         "red flag, and not the point.",
         SHIFT,
     ),

@@ -17,8 +17,8 @@ TOO_MANY_RED_FLAGS = 2
 FEWEST = 3  # answers for any verdict
 
 RULE = (
-    f"The rule: no hire below {100 * WEAK:.0f}% or with {TOO_MANY_RED_FLAGS} red flags; strong from "
-    f"{100 * STRONG:.0f}% on without a red flag, with no screen or core question below {100 * WEAK:.0f}% and the "
+    f"The rule: no hire below {WEAK}% or with {TOO_MANY_RED_FLAGS} red flags; strong from "
+    f"{STRONG}% on without a red flag, with no screen or core question below {WEAK}% and the "
     f"coding task passed; lean between the two; no verdict before {FEWEST} answers."
 )
 
