@@ -14,6 +14,19 @@ from bnlab.kernels.gpu.tiles import line, load, per_channel, rectify, tile
 
 
 @triton.jit
+def masked(grad_y, x, y, grad_residual, at, inside, centre, scale, shift, relu: tl.constexpr):
+    """The gradient behind the ReLU, which with `y` is written as the residual's too, and `x - centre`, 0 outside."""
+    gradient = load(grad_y, at, inside)
+    centred = tl.where(inside, load(x, at, inside) - centre, 0.0)
+    if y is not None:
+        gradient = rectify(gradient, load(y, at, inside))
+        tl.store(grad_residual + at, gradient.to(grad_residual.dtype.element_ty), mask=inside)
+    elif relu:
+        gradient = rectify(gradient, tl.fma(centred, scale, shift).to(x.dtype.element_ty))
+    return gradient, centred
+
+
+@triton.jit
 def sums(
     grad_y,
     x,
@@ -43,14 +56,7 @@ def sums(
     at, inside, channel, real, _, split = tile(n, channels, length, rows, columns, planes, align)
     known_mean = tl.load(mean + channel, mask=real, other=0.0).to(tl.float64)
     centre, scale, shift, _, _ = line(known_mean, load(var, channel, real), weight, bias, channel, real, eps)
-    # load both, and mask the gradient
-    gradient = load(grad_y, at, inside)
-    centred = tl.where(inside, load(x, at, inside) - centre, 0.0)
-    if y is not None:
-        gradient = rectify(gradient, load(y, at, inside))
-        tl.store(grad_residual + at, gradient.to(grad_residual.dtype.element_ty), mask=inside)
-    elif relu:
-        gradient = rectify(gradient, tl.fma(centred, scale, shift).to(x.dtype.element_ty))
+    gradient, centred = masked(grad_y, x, y, grad_residual, at, inside, centre, scale, shift, relu)
     if grad_x is not None:
         tl.store(grad_x + at, (gradient * scale).to(grad_x.dtype.element_ty), mask=inside)
     # store two numbers per channel
@@ -166,14 +172,7 @@ def resident_backward(
     at, inside, channel, real, count, _ = tile(n, channels, length, rows, columns, planes, align)
     known_mean = tl.load(mean + channel, mask=real, other=0.0).to(tl.float64)
     centre, scale, shift, inv_std, rest = line(known_mean, load(var, channel, real), weight, bias, channel, real, eps)
-    # load both, and mask the gradient
-    gradient = load(grad_y, at, inside)
-    centred = tl.where(inside, load(x, at, inside) - centre, 0.0)
-    if y is not None:
-        gradient = rectify(gradient, load(y, at, inside))
-        tl.store(grad_residual + at, gradient.to(grad_residual.dtype.element_ty), mask=inside)
-    elif relu:
-        gradient = rectify(gradient, tl.fma(centred, scale, shift).to(x.dtype.element_ty))
+    gradient, centred = masked(grad_y, x, y, grad_residual, at, inside, centre, scale, shift, relu)
     centred += rest  # from here on about the mean
     # both sums
     of_bias = per_channel(gradient, planes)
