@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bnlab.practice.exercises.checking import check
-    from bnlab.practice.exercises.help import exercises, hint, restore, solution
+    from bnlab.practice.exercises.help import hint, list_exercises, restore, solution
     from bnlab.practice.exercises.predictions import calibration, predict, reveal
     from bnlab.practice.interview.asking import ask, recall
     from bnlab.practice.interview.marking import expectations, mark
@@ -18,9 +18,9 @@ __all__ = [
     "ask",
     "calibration",
     "check",
-    "exercises",
     "expectations",
     "hint",
+    "list_exercises",
     "mark",
     "posttest",
     "predict",
@@ -33,7 +33,7 @@ __all__ = [
 
 HOMES = {
     "exercises.checking": {"check"},
-    "exercises.help": {"exercises", "hint", "restore", "solution"},
+    "exercises.help": {"hint", "list_exercises", "restore", "solution"},
     "exercises.predictions": {"calibration", "predict", "reveal"},
     "interview.asking": {"ask", "recall"},
     "interview.marking": {"expectations", "mark"},

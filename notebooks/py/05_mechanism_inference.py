@@ -543,7 +543,7 @@ def my_recalibrate(model, loader):
 check("recalibrate", my_recalibrate)
 
 # %% [markdown]
-# `exercises()` lists all exercises with your progress, `restore("recalibrate")` brings back code that you checked, and
+# `list_exercises()` lists them all with your progress, `restore("recalibrate")` brings back code that you checked, and
 # `calibration()` draws how well your confidence has matched your predictions.
 
 # %% [markdown]

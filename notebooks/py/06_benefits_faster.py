@@ -397,7 +397,7 @@ def my_paired_ratio(without, with_norm):
 check("paired_ratio", my_paired_ratio)
 
 # %% [markdown]
-# `exercises()` lists all exercises with your progress, and `calibration()` draws how well your confidence has matched
+# `list_exercises()` lists them all with your progress, and `calibration()` draws how well your confidence has matched
 # your predictions.
 
 # %% [markdown]

@@ -224,9 +224,9 @@ figures.roofline(
 # roof* is what it waits for besides memory. Array by array loses both ways: its new arrays must also be provided by the
 # operating system, page by page. torch's kernel for this layout moves little and yet is far below the roof: it adds up
 # number by number in double, and each addition waits for the one before. By bytes, ours could be as fast as the copy,
-# since a channel stays in the cache. On one thread it spends half of its time or more on the arithmetic of the first
-# sweep, which no longer hides behind memory; threads share that. The prediction's one and a half copies hold where a
-# channel fits no cache.
+# since a channel stays in the cache. On one thread a third of its time or more goes into the arithmetic of the
+# first sweep, which no longer hides behind memory; threads share that. The prediction's one and a half copies hold
+# where a channel fits no cache.
 #
 # In a network, `layers.BatchNorm2d(64, backend="numba")` uses these kernels forward and backward, and
 # `layers.BatchNormReLU` has the residual and the ReLU fused. `bnlab bench kernels` measures eight shapes, forward and

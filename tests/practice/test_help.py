@@ -1,8 +1,12 @@
 """Hints, solutions, saved code and the list of exercises."""
 
+import importlib
+import inspect
+
 import pytest
 
-from bnlab.practice import check, exercises, hint, restore, solution
+from bnlab import practice
+from bnlab.practice import check, hint, list_exercises, restore, solution
 from bnlab.practice.exercises.tasks import TASKS
 
 TASK = TASKS["stable_variance"]
@@ -80,21 +84,27 @@ def test_an_unknown_exercise_is_refused(ask):
 
 
 def test_the_list_has_every_exercise_by_chapter():
-    rows = exercises().rows
+    rows = list_exercises().rows
     assert [row[1] for row in rows] == sorted(TASKS, key=lambda task: TASKS[task].chapter)
     assert {row[3] for row in rows} == {""}
 
 
 def test_the_list_shows_progress():
     check(TASK.id, one_pass)
-    assert "1 attempt, last: one-pass-cancellation" in repr(exercises())
+    assert "1 attempt, last: one-pass-cancellation" in repr(list_exercises())
     check(TASK.id, TASK.solution)
-    assert "passed, 2 attempts" in repr(exercises())
-    assert "<td>passed, 2 attempts</td>" in exercises()._repr_html_()
+    assert "passed, 2 attempts" in repr(list_exercises())
+    assert "<td>passed, 2 attempts</td>" in list_exercises()._repr_html_()
 
 
 def test_the_list_fits_a_terminal():
     for task in TASKS.values():
         for one in task.mistakes[:1]:
             check(task.id, task.wrong(one))
-    assert max(map(len, repr(exercises()).splitlines())) <= 80
+    assert max(map(len, repr(list_exercises()).splitlines())) <= 80
+
+
+def test_every_name_of_the_room_is_a_function_whatever_was_imported_before():
+    for part in ("exercises.tasks", "interview.room.mock", "progress"):
+        importlib.import_module(f"bnlab.practice.{part}")
+    assert all(inspect.isfunction(getattr(practice, name)) for name in practice.__all__)

@@ -23,7 +23,7 @@ def check(task: str, attempt: Any) -> Verdict:
     not kept.
 
     Args:
-        task: the id of the exercise; `exercises()` lists them.
+        task: the id of the exercise; `list_exercises()` lists them.
         attempt: a function, or where the exercise asks for one a class, in NumPy or torch, float32 or float64.
 
     Returns:

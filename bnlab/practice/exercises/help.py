@@ -91,11 +91,11 @@ class Exercises:
         return f"<table>{head}{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
-def exercises() -> Exercises:
+def list_exercises() -> Exercises:
     """The list of exercises by chapter, each with its level and how far you are.
 
     Example:
-        >>> exercises().rows[0][:3]
+        >>> list_exercises().rows[0][:3]
         ('01', 'predict_shapes', 'easy')
     """
     return Exercises()
