@@ -1,5 +1,6 @@
 """The command line, run as a user runs it."""
 
+import dataclasses
 import json
 import os
 import re
@@ -13,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bnlab.cli import app
-from bnlab.experiments.claims import ledger
+from bnlab.experiments.claims import DECLARATIONS, ledger
+from bnlab.experiments.studies import STUDIES, Study
 
 CHEAP = "signal-survives-half-start"
 OTHER = "branch-fades-with-depth"  # of another study
@@ -65,6 +67,14 @@ def test_claims_of_several_studies_are_told_as_they_get_ready_and_stand_in_json_
     assert sorted(told) == [asked[:1], asked[1:]]
 
 
+@pytest.fixture
+def smaller(monkeypatch):
+    """The study of the cheap claim with narrower networks, on which its verdicts are the ledger's all the same."""
+    changes = (("width", 48), ("batch_size", 128), ("scales", (0.5, 1.0)))
+    monkeypatch.setitem(STUDIES, "signal_propagation", Study("signal_propagation", "signal_propagation", changes))
+
+
+@pytest.mark.usefixtures("smaller")
 def test_a_claim_is_run_to_json():
     done = run("claims", "run", CHEAP, "--seed", "4", "--json")
     [claim] = json.loads(done.stdout)
@@ -72,14 +82,10 @@ def test_a_claim_is_run_to_json():
     assert len(claim["values"]) == claim["n_seeds"]
 
 
-def test_a_verdict_that_differs_gives_exit_status_1():
-    code = (
-        "import dataclasses, bnlab.cli as bnlab, bnlab.cli.claims as cli\n"
-        f"one = cli.DECLARATIONS['{CHEAP}']\n"
-        "cli.DECLARATIONS.update({one.id: dataclasses.replace(one, margin=1e30)})\n"
-        f"bnlab.app(['claims', 'run', '{CHEAP}', '--seed', '4'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+@pytest.mark.usefixtures("smaller")
+def test_a_verdict_that_differs_gives_exit_status_1(monkeypatch):
+    monkeypatch.setitem(DECLARATIONS, CHEAP, dataclasses.replace(DECLARATIONS[CHEAP], margin=1e30))
+    done = run("claims", "run", CHEAP, "--seed", "4")
     assert done.returncode == 1
     assert f"partly (the ledger says: {ledger()[CHEAP].verdict})" in done.stdout
 
@@ -148,18 +154,16 @@ def test_a_study_is_run_with_other_settings_and_saved(tmp_path):
     assert (config["learning_rates"], config["depth"], config["width"], config["steps"]) == ([0.1, 1.0], 2, 8, 3)
 
 
-def test_a_claim_that_cannot_be_judged_does_not_keep_the_others_from_it():
-    code = (
-        "import dataclasses, bnlab.cli as bnlab, bnlab.cli.claims as cli\n"
-        f"one = cli.DECLARATIONS['{CHEAP}']\n"
-        "def refuse(result):\n    raise ValueError('no run arrived')\n"
-        "cli.DECLARATIONS['gradient-grows-toward-input'] = dataclasses.replace(\n"
-        "    cli.DECLARATIONS['gradient-grows-toward-input'], measure=refuse)\n"
-        f"bnlab.app(['claims', 'run', 'gradient-grows-toward-input', '{CHEAP}', '--seed', '4'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+@pytest.mark.usefixtures("smaller")
+def test_a_claim_that_cannot_be_judged_does_not_keep_the_others_from_it(monkeypatch):
+    def refuse(_):
+        raise ValueError("no run arrived")
+
+    other = "gradient-grows-toward-input"
+    monkeypatch.setitem(DECLARATIONS, other, dataclasses.replace(DECLARATIONS[other], measure=refuse))
+    done = run("claims", "run", other, CHEAP, "--seed", "4")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "  gradient-grows-toward-input: no verdict: no run arrived\n" in done.stdout
+    assert f"  {other}: no verdict: no run arrived\n" in done.stdout
     assert f"  {CHEAP}: {ledger()[CHEAP].verdict}\n" in done.stdout
 
 
