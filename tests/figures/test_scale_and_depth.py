@@ -81,7 +81,8 @@ def test_what_is_exactly_zero_is_left_out_and_the_law_stands_beside_the_gradient
 
 def test_norm_rate_and_angle_have_a_row_and_each_product_a_column(trained):
     panels = np.array(figures.effective_rates(trained, title="t").axes).reshape(3, 2)
-    assert [ax.get_title() for ax in panels[0]] == ["no decay", "rate x decay = 0.02"]
+    titles = [ax.get_title(loc="left") + ax.get_title() for ax in panels[0]]  # as the style places it
+    assert titles == ["no decay", "rate x decay = 0.02"]
     for column, name in zip(panels.T, ("0", "0.02"), strict=True):
         norm, effective, angle = (named(ax)["10"] for ax in column)
         squared = np.median(trained.squared_norm[name][1], axis=1)
