@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Num
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bnlab.experiments.intervals import t_interval
 from bnlab.figures.style import COLOURS, new_figure
@@ -41,44 +43,55 @@ class Mock(NamedTuple):
     verdict: str
 
 
-def progress_by_topic(topics: Mapping[str, Known], *, title: str) -> Figure:
-    """A bar for each topic: its questions, those answered in colour, and at its end the mean of the latest scores.
+def progress_by_topic(topics: Mapping[str, Known], roles: Mapping[str, Known], *, title: str) -> Figure:
+    """A bar for each topic and each role: its questions, those answered in colour, and the mean of the latest scores.
 
     Args:
         topics: how far the learner is with each, in the order of the rows.
+        roles: the same for the questions that each role is asked.
         title: what is drawn.
 
     Returns:
-        One panel.
+        Two panels, topics above roles.
 
     Raises:
-        ValueError: there are no topics, or more answers than questions in one.
+        ValueError: there are no topics or no roles, or more answers than questions in one.
 
     Example:
-        >>> figure = progress_by_topic({"definition": Known(9, 3, 0.75)}, title="So far")
-        >>> [text.get_text() for text in figure.axes[0].texts]
-        ['75%']
+        >>> known = {"definition": Known(9, 3, 0.75)}
+        >>> figure = progress_by_topic(known, {"manager": Known(4, 0, None)}, title="So far")
+        >>> [[text.get_text() for text in ax.texts] for ax in figure.axes]
+        [['score 75%'], []]
     """
-    if not topics:
-        raise ValueError("expected at least one topic, got none")
-    for name, known in topics.items():
-        if not 0 <= known.answered <= known.questions:
-            raise ValueError(f"{name}: expected from 0 to {known.questions} answered questions, got {known.answered}")
-    figure, axes = new_figure(title=title, height=1.3 + 0.27 * len(topics))
-    ax, rows = axes.item(), np.arange(len(topics))
-    ax.barh(rows, [known.questions for known in topics.values()], color=COLOURS["other"], label="in the bank")
-    ax.barh(rows, [known.answered for known in topics.values()], color=COLOURS["batch_norm"], label="answered")
-    for row, known in zip(rows, topics.values(), strict=True):
+    for kind, groups in (("topic", topics), ("role", roles)):
+        if not groups:
+            raise ValueError(f"expected at least one {kind}, got none")
+        for name, known in groups.items():
+            if not 0 <= known.answered <= known.questions:
+                expected = f"expected from 0 to {known.questions} answered questions"
+                raise ValueError(f"{name}: {expected}, got {known.answered}")
+    rows = [len(topics), len(roles)]
+    figure, axes = new_figure(2, 1, title=title, height=1.9 + 0.27 * sum(rows), height_ratios=rows)
+    for ax, groups in zip(axes.flat, (topics, roles), strict=True):
+        _draw_known(ax, groups)
+    axes.flat[1].set(xlabel="questions, and the mean of the latest scores of those answered")
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw_known(ax: Axes, groups: Mapping[str, Known]) -> None:
+    rows = np.arange(len(groups))
+    ax.barh(rows, [known.questions for known in groups.values()], color=COLOURS["other"], label="in the bank")
+    ax.barh(rows, [known.answered for known in groups.values()], color=COLOURS["batch_norm"], label="answered")
+    for row, known in zip(rows, groups.values(), strict=True):
         if known.score is not None:
-            text = f"{100 * known.score:.0f}%"
+            text = f"score {100 * known.score:.0f}%"
             ax.annotate(text, (known.questions, row), xytext=(4, 0), textcoords="offset points", va="center")
-    ax.set_yticks(rows, [name.replace("-", " ") for name in topics])
+    ax.set_yticks(rows, [name.replace("-", " ") for name in groups])
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
-    ax.margins(x=0.08, y=0.02)
-    ax.set(xlabel="questions; at the end of a bar the mean of the latest scores")
-    figure.legend(loc="outside lower center", ncols=2)
-    return figure
+    ax.margins(x=0.2, y=0.02)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def confidence_against_score(

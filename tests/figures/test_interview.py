@@ -7,6 +7,7 @@ from bnlab.figures.interview import MOST_MOCKS, Known, Mock
 from bnlab.figures.style import COLOURS
 
 TOPICS = {"definition": Known(9, 3, 0.75), "batch-size": Known(4, 0, None), "gpu": Known(5, 5, 0.0)}
+ROLES = {"ml-engineer": Known(11, 7, 0.5), "manager": Known(2, 0, None)}
 # Three groups: 10 alone, 60 (a group's first) and 79, and 80 to 100.
 CONFIDENCE = np.array([10, 60, 79, 80, 100])
 SCORE = np.array([0.5, 0.1, 0.3, 0.0, 1.0])
@@ -32,7 +33,7 @@ def to_hex(bar):
 
 
 def test_each_topic_has_its_questions_and_those_answered_among_them():
-    axes = figures.progress_by_topic(TOPICS, title="t").axes[0]
+    axes = figures.progress_by_topic(TOPICS, ROLES, title="t").axes[0]
     assert bars(axes, "other") == [9, 4, 5]
     assert bars(axes, "batch_norm") == [3, 0, 5]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["definition", "batch size", "gpu"]
@@ -40,17 +41,29 @@ def test_each_topic_has_its_questions_and_those_answered_among_them():
 
 
 def test_a_topic_has_its_score_only_where_a_question_was_answered():
-    texts = figures.progress_by_topic(TOPICS, title="t").axes[0].texts
-    assert [(text.get_text(), *text.xy) for text in texts] == [("75%", 9, 0), ("0%", 5, 2)]
+    texts = figures.progress_by_topic(TOPICS, ROLES, title="t").axes[0].texts
+    assert [(text.get_text(), *text.xy) for text in texts] == [("score 75%", 9, 0), ("score 0%", 5, 2)]
+
+
+def test_each_role_has_a_bar_below_the_topics():
+    axes = figures.progress_by_topic(TOPICS, ROLES, title="t").axes[1]
+    assert (bars(axes, "other"), bars(axes, "batch_norm")) == ([11, 2], [7, 0])
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["ml engineer", "manager"]
+    assert [(text.get_text(), *text.xy) for text in axes.texts] == [("score 50%", 11, 0)]
 
 
 @pytest.mark.parametrize(
-    ("topics", "message"),
-    [({}, "expected at least one topic"), ({"gpu": Known(2, 3, 1.0)}, "gpu: expected from 0 to 2 .*, got 3")],
+    ("topics", "roles", "message"),
+    [
+        ({}, {"manager": Known(2, 0, None)}, "expected at least one topic, got none"),
+        ({"gpu": Known(2, 0, None)}, {}, "expected at least one role, got none"),
+        ({"gpu": Known(2, 3, 1.0)}, {"manager": Known(2, 0, None)}, "gpu: expected from 0 to 2 .*, got 3"),
+        ({"gpu": Known(2, 1, 1.0)}, {"manager": Known(2, -1, None)}, "manager: expected from 0 to 2 .*, got -1"),
+    ],
 )
-def test_topics_that_do_not_add_up_are_refused(topics, message):
+def test_what_does_not_add_up_is_refused(topics, roles, message):
     with pytest.raises(ValueError, match=message):
-        figures.progress_by_topic(topics, title="t")
+        figures.progress_by_topic(topics, roles, title="t")
 
 
 # --- confidence

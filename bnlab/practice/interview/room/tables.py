@@ -2,15 +2,15 @@
 
 import json
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bnlab.practice.interview.asking import PARTS, exhibits
+from bnlab.practice.interview.asking import PARTS, exhibits, items_of
 from bnlab.practice.interview.bank import Question
-from bnlab.practice.interview.room.answering import part, red_flags_of, rubric
+from bnlab.practice.interview.room.answering import part
 from bnlab.practice.interview.room.choosing import ROLES, last_scores, suits
-from bnlab.practice.interview.room.talk import WIDTH, wrapped
+from bnlab.practice.interview.room.talk import WIDTH, numbered, wrapped
 from bnlab.practice.interview.schedule import due, end_of_day
 from bnlab.practice.progress import Progress
 
@@ -24,24 +24,23 @@ def progress_tables(bank: Sequence[Question], progress: Progress) -> str:
     last = last_scores(answers)
     by_id = {question.id: question for question in bank}
     waiting = {one.question for one in due(answers, progress.failures(), by_id, end_of_day(datetime.now(UTC)))}
-    roles = {
-        name: [question for question in bank if suits(question, role)] for name, role in ROLES.items() if role != "any"
-    }
-    tables = (("topic", _topics(bank)), ("role", roles))
+    tables = (("topic", _topics(bank)), ("role", _roles(bank)))
     return "\n\n".join(_table(title, groups, last, waiting) for title, groups in tables)
 
 
 def progress_picture(bank: Sequence[Question], progress: Progress) -> "Figure":
-    """The table by topic as a figure."""
+    """The tables as a figure."""
     from bnlab.figures.interview import Known, progress_by_topic  # noqa: PLC0415 - loads matplotlib and torch
 
     last = last_scores(progress.answers())
-    known = {}
-    for topic, questions in _topics(bank).items():
-        scores = [last[question.id] for question in questions if question.id in last]
-        known[topic] = Known(len(questions), len(scores), sum(scores) / len(scores) if scores else None)
-    answered = sum(one.answered for one in known.values())
-    return progress_by_topic(known, title=f"{answered} of {len(bank)} questions answered at least once")
+
+    def known(questions: list[Question]) -> Known:
+        scores = _scores(questions, last)
+        return Known(len(questions), len(scores), sum(scores) / len(scores) if scores else None)
+
+    topics, roles = ({name: known(own) for name, own in groups.items()} for groups in (_topics(bank), _roles(bank)))
+    answered = sum(one.answered for one in topics.values())
+    return progress_by_topic(topics, roles, title=f"{answered} of {len(bank)} questions answered at least once")
 
 
 def listing(questions: Iterable[Question], progress: Progress) -> str:
@@ -69,7 +68,7 @@ def everything(question: Question) -> str:
         *(textwrap.indent(text, "    ") for text in exhibits(question)),
         *(text for name in ("short", "two_minutes", "whiteboard") for text in part(question, name)),
     ]
-    lists = ((PARTS["rubric"], rubric(question)), (PARTS["red_flags"], red_flags_of(question)))
+    lists = [(PARTS[name], numbered(items_of(question, name))) for name in ("rubric", "red_flags")]
     links = {
         "Chapter": question.chapter,
         "An interviewer may go on with": ", ".join(question.follow_ups),
@@ -88,10 +87,19 @@ def _topics(bank: Iterable[Question]) -> dict[str, list[Question]]:
     return topics
 
 
+def _roles(bank: Sequence[Question]) -> dict[str, list[Question]]:
+    named = {name: role for name, role in ROLES.items() if role != "any"}
+    return {name: [question for question in bank if suits(question, role)] for name, role in named.items()}
+
+
+def _scores(questions: Iterable[Question], last: Mapping[str, float]) -> list[float]:
+    return [last[question.id] for question in questions if question.id in last]
+
+
 def _table(title: str, groups: dict[str, list[Question]], last: dict[str, float], waiting: Collection[str]) -> str:
     rows = [f"{title:24}{'questions':>10}{'answered':>10}{'score':>8}{'due':>6}"]
     for name, questions in groups.items():
-        scores = [last[question.id] for question in questions if question.id in last]
+        scores = _scores(questions, last)
         mean = f"{100 * sum(scores) / len(scores):.0f}%" if scores else "-"
         late = sum(question.id in waiting for question in questions)
         rows.append(f"{name:24}{len(questions):>10}{len(scores):>10}{mean:>8}{late:>6}")
