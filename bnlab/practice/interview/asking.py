@@ -4,7 +4,6 @@ import difflib
 import html
 import re
 import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bnlab.practice.interview.bank import Question, questions, recalls
@@ -157,7 +156,7 @@ def _text(question: Question, part: str) -> str:
     if part == "whiteboard":
         return textwrap.indent(question.answers.whiteboard, "    ")
     if part in {"rubric", "red_flags"}:
-        numbered = enumerate(_items(question, part), start=1)
+        numbered = enumerate(items_of(question, part), start=1)
         return "\n".join(_wrapped(f"{number}. {item}", indent="   ") for number, item in numbered)
     return "\n\n".join(_wrapped(paragraph) for paragraph in _split(getattr(question.answers, part)))
 
@@ -166,7 +165,8 @@ def _wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _items(question: Question, part: str) -> Iterable[str]:
+def items_of(question: Question, part: str) -> list[str]:
+    """The rubric's points with their weights, or the red flags and why each is one."""
     if part == "rubric":
         return [f"{one.point} ({one.weight})" for one in question.rubric]
     return [f"“{one.says}” {one.why}" for one in question.red_flags]
@@ -193,7 +193,7 @@ def body_of(question: Question, part: str) -> str:
     if part == "whiteboard":
         return lines_in_html(question.answers.whiteboard)
     if part in {"rubric", "red_flags"}:
-        return f"<ol>{''.join(f'<li>{in_html(item)}</li>' for item in _items(question, part))}</ol>"
+        return f"<ol>{''.join(f'<li>{in_html(item)}</li>' for item in items_of(question, part))}</ol>"
     return _paragraphs(getattr(question.answers, part))
 
 

@@ -4,21 +4,24 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
 
-import bnlab
-
-ROOT = Path(bnlab.__file__).parent
-
-# A child process does not run the __init__ of bnlab and of bnlab.practice, which imports torch: a child that is to be
-# killed after some milliseconds must not take seconds to start.
-LOAD = f"""
-import os, resource, sqlite3, sys, types
-for name, path in (("bnlab", {str(ROOT)!r}), ("bnlab.practice", {str(ROOT / "practice")!r})):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
+LOAD = """
+import os, resource, signal, sqlite3, sys
 from bnlab.practice.progress import Progress
+from bnlab.practice.progress.file import ProgressFile
 progress = Progress(sys.argv[1])
+"""
+# The file's own SQLite calls us before each statement: what was begun then is in its journal, and never committed.
+DIE_BEFORE = """
+as_before = ProgressFile._open
+def watched(self, mode):
+    store = as_before(self, mode)
+    store.execute("PRAGMA cache_size = 1")
+    store.set_trace_callback(
+        lambda statement: os.kill(os.getpid(), signal.SIGKILL) if statement.startswith(sys.argv[2]) else None
+    )
+    return store
+ProgressFile._open = watched
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bnlab.practice.progress import Progress, TaskSummary, tables
-from tests.practice.progress.children import ask, run, start
+from tests.practice.progress.children import DIE_BEFORE, ask, run, start
 
 VERSION_1 = """
 CREATE TABLE attempts (task TEXT, source TEXT, passed INTEGER, misconception TEXT, at TEXT);
@@ -18,21 +18,7 @@ INSERT INTO predictions VALUES ('variance-equal-to-eps', 'b', 60, '2026-03-04T20
 INSERT INTO requests VALUES ('stable_variance', 'hint', 1, '2026-03-04T20:17:00+00:00');
 """
 MARKS = {"kind": "quiz", "points": (1,), "red_flags": (), "score": 0.5}
-# The file's own SQLite calls us before each statement: what was begun then is in its journal, and never committed.
-DIE_BEFORE = """
-import signal
-from bnlab.practice.progress.file import ProgressFile
-as_before = ProgressFile._open
-def watched(self, mode):
-    store = as_before(self, mode)
-    store.execute("PRAGMA cache_size = 1")
-    store.set_trace_callback(
-        lambda statement: os.kill(os.getpid(), signal.SIGKILL) if statement.startswith(sys.argv[2]) else None
-    )
-    return store
-ProgressFile._open = watched
-progress.begin_sitting("mock", {})
-"""
+BEGIN_A_SITTING = 'progress.begin_sitting("mock", {})'
 BEGIN_AT_ONCE = """
 sys.stdin.readline()
 progress.record_answer(sys.argv[2], kind="quiz", points=[], red_flags=[], score=0.0)
@@ -114,7 +100,7 @@ def test_a_refused_write_upgrades_nothing(old):
     "statement", ["CREATE TABLE answers", "CREATE TABLE choices", "PRAGMA user_version = 2", "INSERT", "COMMIT"]
 )
 def test_an_upgrade_that_is_killed_leaves_the_old_file(old, statement):
-    child = start(DIE_BEFORE, old.path.parent, statement)
+    child = start(DIE_BEFORE + BEGIN_A_SITTING, old.path.parent, statement)
     child.communicate(timeout=60)
     assert child.returncode == -9
     assert keeps_version_1(old)

@@ -5,25 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bnlab.practice.progress import Progress
-from tests.practice.progress.children import ask, run, start
+from tests.practice.progress.children import DIE_BEFORE, ask, run, start
 
 WEDNESDAY = datetime(2026, 3, 4, 20, 15, tzinfo=UTC)
 MARKS = {"kind": "quiz", "points": (1,), "red_flags": (), "score": 0.1}
 TABLES = ("attempts", "predictions", "requests", "answers", "sittings", "choices")
-DIE_BEFORE = """
-import signal
-from bnlab.practice.progress.file import ProgressFile
-as_before = ProgressFile._open
-def watched(self, mode):
-    store = as_before(self, mode)
-    store.execute("PRAGMA cache_size = 1")
-    store.set_trace_callback(
-        lambda statement: os.kill(os.getpid(), signal.SIGKILL) if statement.startswith(sys.argv[3]) else None
-    )
-    return store
-ProgressFile._open = watched
-progress.import_(sys.argv[2])
-"""
+IMPORT = "progress.import_(sys.argv[3])"
 IMPORT_ON_A_FULL_DISK = """
 size = progress.path.stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -351,7 +338,7 @@ def test_an_import_that_is_killed_changes_nothing(here, there, exported, tmp_pat
         shutil.copytree(there.path.parent, tmp_path / "copy")
         here = Progress(tmp_path / "copy")
     before = content(here)
-    child = start(DIE_BEFORE, here.path.parent, str(exported), statement)
+    child = start(DIE_BEFORE + IMPORT, here.path.parent, statement, str(exported))
     child.communicate(timeout=60)
     assert child.returncode == -9
     assert content(here) == before

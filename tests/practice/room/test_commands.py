@@ -50,7 +50,7 @@ app(["interview", *{command}])
     [
         (["quiz", "--topic", "x"], "bnlab: --topic: expected one of "),
         (["list", "--level", "x"], "bnlab: --level: expected one of screen, core, deep, research, got 'x'\n"),
-        (["mock", "--role", "boss"], "bnlab: --role: expected one of data-scientist, ml-engineer, "),
+        (["mock", "--role", "boss"], "bnlab: expected a role, one of data-scientist, ml-engineer, "),
         (["mock", "--report", "x.txt"], "bnlab: --report: expected an .html or .md file"),
         (["show", "x"], "bnlab: expected the id of a question, got 'x'"),
         (["report"], "bnlab: expected a mock that is kept, got none in "),
@@ -92,7 +92,7 @@ def test_ctrl_c_has_status_130(monkeypatch):
 
 def test_without_a_role_the_mock_asks_for_it():
     done = run("mock", "--minutes", "10", "--seed", "1", typed="boss\nManager\nq\n")
-    assert "Expected one of data-scientist, " in done.stdout
+    assert "Expected a role, one of data-scientist, " in done.stdout
     assert "A mock interview for the role manager: 10 minutes, up to 4 questions." in " ".join(done.stdout.split())
     assert "Nothing was answered, so there is no report." in done.stdout
 

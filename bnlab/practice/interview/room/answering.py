@@ -5,7 +5,7 @@ import textwrap
 from datetime import UTC, datetime
 from functools import partial
 
-from bnlab.practice.interview.asking import PARTS, exhibits
+from bnlab.practice.interview.asking import PARTS, exhibits, items_of
 from bnlab.practice.interview.bank import Question
 from bnlab.practice.interview.room.matching import suggest
 from bnlab.practice.interview.room.talk import Left, Talk, numbered, wrapped
@@ -87,16 +87,6 @@ def part(question: Question, name: str) -> tuple[str, ...]:
     return f"{PARTS[name]}:", *re.split(r"\n+", text.strip())
 
 
-def rubric(question: Question) -> str:
-    """The rubric's points with their numbers and weights."""
-    return numbered([f"{one.point} ({one.weight})" for one in question.rubric])
-
-
-def red_flags_of(question: Question) -> str:
-    """The red flags with their numbers, and why each is one."""
-    return numbered([f"“{one.says}” {one.why}" for one in question.red_flags])
-
-
 def percentage(line: str) -> int | None:
     """A whole percentage, with or without its sign; None for an empty line.
 
@@ -152,7 +142,7 @@ def _range(ends: re.Match[str]) -> str:
 def _marks(talk: Talk, question: Question, text: str) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
     """Points and red flags, and whether somebody left when asked for the flags."""
     talk.write("A full answer makes these points; behind each stands its weight.")
-    talk.write(f"\n{rubric(question)}\n")
+    talk.write(f"\n{numbered(items_of(question, 'rubric'))}\n")
     touched = suggest(question, text)
     if touched:
         talk.say(f"Your words seem to touch {_listed(touched)}.")
@@ -160,7 +150,7 @@ def _marks(talk: Talk, question: Question, text: str) -> tuple[tuple[int, ...], 
         talk.say("Your words touch none of the key phrases that we listed, which proves nothing.")
     wanted = "Which points did you make? (such as 1 3; a for all, Enter for none)"
     points = talk.ask(wanted, partial(numbers, most=len(question.rubric), all_with="a"))
-    talk.write(f"\nThese are red flags, and why:\n\n{red_flags_of(question)}\n")
+    talk.write(f"\nThese are red flags, and why:\n\n{numbered(items_of(question, 'red_flags'))}\n")
     wanted = "Did you say one of these? (numbers, Enter for none)"
     try:
         return points, talk.ask(wanted, partial(numbers, most=len(question.red_flags))), False

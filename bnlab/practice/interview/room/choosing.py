@@ -19,7 +19,7 @@ def role_named(name: str) -> Role:
     """
     role = ROLES.get("-".join(name.lower().split()))
     if role is None:
-        raise ValueError(f"--role: expected one of {', '.join(ROLES)}, got {name!r}")
+        raise ValueError(f"expected a role, one of {', '.join(ROLES)}, got {name!r:.60}")
     return role
 
 

@@ -10,6 +10,7 @@ from bnlab.practice.interview.room.scorecard import Scorecard
 from bnlab.practice.interview.room.talk import Left, wrapped
 from bnlab.practice.interview.room.visit import Room
 
+ROLE = "ml-engineer"  # of who names none
 MOST_SEEDS = 10_000  # a seed that nobody gave is short enough to be typed again
 
 
@@ -20,14 +21,13 @@ def mock(room: Room, role: str | None, minutes: int, seed: int | None, file: Pat
         ValueError: an unknown role, or a file that cannot be one of a report.
     """
     checked_place(file)
-    if role is not None:
-        role_named(role)
+    question = f"For which role? ({', '.join(ROLES)}; Enter: {ROLE})"
     try:
-        name = role or room.talk.ask(f"For which role? ({', '.join(ROLES)}; Enter: ml-engineer)", _role)
+        wanted = room.talk.ask(question, lambda line: role_named(line or ROLE)) if role is None else role_named(role)
     except Left:
         return
     drawn = random.randrange(MOST_SEEDS) if seed is None else seed
-    held = Mock(room, role_named(name), minutes, drawn)
+    held = Mock(room, wanted, minutes, drawn)
     _show(room, held.hold(), file)
 
 
@@ -46,12 +46,6 @@ def report(room: Room, number: int | None, file: Path | None) -> None:
     if wanted not in kept:
         raise ValueError(f"expected the number of a mock, one of {', '.join(map(str, kept))}, got {wanted}")
     _show(room, scorecard_of(kept[wanted], room.progress, room.bank), file)
-
-
-def _role(line: str) -> str:
-    if line and line.lower() not in ROLES:
-        raise ValueError(f"expected one of {', '.join(ROLES)}, got {line!r:.60}")
-    return line.lower() or "ml-engineer"
 
 
 def _show(room: Room, card: Scorecard, file: Path | None) -> None:
