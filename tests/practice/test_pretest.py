@@ -88,6 +88,13 @@ def test_an_id_or_a_topic_stands_once(field, tmp_path):
         read_items(file)
 
 
+def test_a_key_that_stands_twice_in_an_item_is_refused(tmp_path):
+    file = tmp_path / "items.yaml"
+    file.write_text(yaml.safe_dump([RECORD]) + "  why: Because I say so.\n")
+    with pytest.raises(ValueError, match=r"items\.yaml: expected YAML, got why twice"):
+        read_items(file)
+
+
 # --- grading
 
 

@@ -7,9 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from bnlab.practice.interview.schema import read
+from bnlab.practice.interview.schema import read, yaml_of
 
 QUESTIONS = Path(__file__).with_name("questions")
 RECALLS = Path(__file__).with_name("recall.yaml")
@@ -149,7 +147,7 @@ def load(folder: Path = QUESTIONS) -> dict[str, Question]:
     """
     bank: dict[str, Question] = {}
     for file in sorted(folder.glob("*.yaml")):
-        entries = _yaml(file)
+        entries = yaml_of(file)
         if not isinstance(entries, list):
             raise ValueError(f"{file.name}: expected a list of questions, got {type(entries).__name__}")  # noqa: TRY004 - ValueError is for every bad entry
         for number, entry in enumerate(entries, start=1):
@@ -181,7 +179,7 @@ def load_recalls(bank: dict[str, Question], file: Path = RECALLS) -> dict[str, t
         ValueError: one line that names the file, the chapter, what was expected and what came.
     """
     recalls = {}
-    entries = _yaml(file)
+    entries = yaml_of(file)
     if not isinstance(entries, dict):
         raise ValueError(f"{file.name}: expected a mapping, got {type(entries).__name__}")  # noqa: TRY004 - ValueError is for every bad entry
     numbers = [stem[:2] for stem in CHAPTERS]
@@ -211,24 +209,6 @@ def questions() -> dict[str, Question]:
 def recalls() -> dict[str, tuple[Question, ...]]:
     """What each chapter of the course asks for again, read once."""
     return load_recalls(questions())
-
-
-class _EachKeyOnce(yaml.CSafeLoader):  # ten times as fast as SafeLoader, which would take seconds for the bank
-    """Refuses a key that stands twice in one mapping, where YAML would keep the last and lose the others."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"{key} twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _yaml(file: Path) -> Any:
-    try:
-        return yaml.load(file.read_text(encoding="utf-8"), _EachKeyOnce)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file.name}: expected YAML, got {' '.join(str(error).split())}") from None
 
 
 def _check(question: Question, topic: str, where: str) -> None:

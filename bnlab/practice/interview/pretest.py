@@ -6,11 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import yaml
-
 from bnlab.practice.exercises.verdict import Note, Shown, code
 from bnlab.practice.interview.bank import questions
-from bnlab.practice.interview.schema import read
+from bnlab.practice.interview.schema import read, yaml_of
 from bnlab.practice.progress import Progress
 
 if TYPE_CHECKING:
@@ -152,7 +150,7 @@ def read_items(file: Path) -> tuple[Item, ...]:
     Raises:
         ValueError: one line that names the file, the item, what was expected and what came.
     """
-    found: tuple[Item, ...] = read(tuple[Item, ...], yaml.safe_load(file.read_text(encoding="utf-8")), file.name)
+    found: tuple[Item, ...] = read(tuple[Item, ...], yaml_of(file), file.name)
     for number, item in enumerate(found):
         where = f"{file.name}: {item.id}"
         if len(item.choices) != CHOICES:
