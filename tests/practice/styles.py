@@ -14,6 +14,7 @@ from bnlab.experiments.intervals import ratio_interval
 from bnlab.reference import variance
 from tests.practice.styles_of_kernels import STYLES_OF_KERNELS
 from tests.practice.styles_of_production import STYLES_OF_PRODUCTION
+from tests.practice.styles_of_theory import STYLES_OF_THEORY
 from tests.practice.styles_of_use_cases import STYLES_OF_USE_CASES
 
 # --- batch_norm_forward
@@ -584,4 +585,5 @@ STYLES = {
     **STYLES_OF_USE_CASES,
     **STYLES_OF_KERNELS,
     **STYLES_OF_PRODUCTION,
+    **STYLES_OF_THEORY,
 }

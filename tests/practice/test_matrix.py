@@ -229,6 +229,7 @@ WITHOUT_ARRAYS = {
     "examples_behind",
     "accesses",
     "grade_the_answer",
+    "rates_without_decay",
 }
 ON_ARRAYS = [task for task in RETURNING if task.id not in WITHOUT_ARRAYS]
 

@@ -6,6 +6,7 @@ from bnlab.practice.exercises.misconceptions.backward import OF_THE_BACKWARD_PAS
 from bnlab.practice.exercises.misconceptions.clinic import OF_THE_CLINIC
 from bnlab.practice.exercises.misconceptions.comparisons import OF_COMPARISONS
 from bnlab.practice.exercises.misconceptions.effects import OF_EFFECTS
+from bnlab.practice.exercises.misconceptions.explanations import OF_EXPLANATIONS
 from bnlab.practice.exercises.misconceptions.forward import OF_THE_FORWARD_PASS
 from bnlab.practice.exercises.misconceptions.inference import OF_INFERENCE
 from bnlab.practice.exercises.misconceptions.interview import OF_ANSWERS
@@ -24,6 +25,7 @@ SUBJECTS = (
     OF_SEQUENCES,
     OF_THE_CLINIC,
     OF_ALTERNATIVES,
+    OF_EXPLANATIONS,
     OF_KERNELS,
     OF_SERVING,
     OF_ANSWERS,
