@@ -130,6 +130,8 @@ STUDIES = {
         Study("gradient_growth", "gradient_growth"),
         Study("activation_growth", "activation_growth"),
         Study("noisy_norm", "noisy_norm"),
+        Study("landscape", "landscape"),
+        Study("landscape_higher_rate", "landscape", (("learning_rate", 0.2),)),
     )
 }
 
