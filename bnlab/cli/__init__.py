@@ -11,6 +11,7 @@ PARTS = {  # name: module that holds its `app`, and what `bnlab --help` says of 
     "interview": ("bnlab.cli.interview", "Practise: questions, what is due, a timed mock, a report."),
     "progress": ("bnlab.cli.progress", "Take what is kept of your work to another machine."),
     "claims": ("bnlab.cli.claims", "What the course claims of batch norm, and what it measured."),
+    "papers": ("bnlab.cli.papers", "Ten figures of the papers, beside what was measured here."),
     "studies": ("bnlab.cli.studies", "The studies on which the claims rest."),
     "doctor": ("bnlab.cli.doctor", "Look for batch-norm mistakes in a network."),
     "bench": ("bnlab.cli.bench", "What the package's fast ways are worth on this machine."),

@@ -20,6 +20,7 @@ from bnlab.figures.kernels import error_by_offset
 from bnlab.figures.leak import edited_future, loss_by_mode
 from bnlab.figures.learning_rates import learning_rate_sweep
 from bnlab.figures.mistakes import accuracy_by_classes, answers_by_company
+from bnlab.figures.papers import redrawn_figure, ten_figures
 from bnlab.figures.production import accuracy_along_path, accuracy_by_shift
 from bnlab.figures.rate_by_group import rate_by_group
 from bnlab.figures.regularisation import effective_rates, noise_by_ghost_size, regularisers_compared
@@ -67,6 +68,7 @@ __all__ = [
     "progress_by_topic",
     "rate_by_group",
     "recurrent_by_rate",
+    "redrawn_figure",
     "regularisers_compared",
     "roofline",
     "sequence_norms_compared",
@@ -75,4 +77,5 @@ __all__ = [
     "spread_of_means",
     "steps_and_seconds",
     "steps_by_rate",
+    "ten_figures",
 ]
