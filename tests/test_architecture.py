@@ -19,7 +19,7 @@ STANDS_ON = {  # a room may import what it stands on, and whatever that stands o
     "doctor": ["deploy"],
     "experiments": ["layers", "deploy", "runtime"],
     "figures": ["experiments"],
-    "practice": ["reference", "layers", "deploy", "experiments", "figures"],
+    "practice": ["reference", "layers", "deploy", "doctor", "experiments", "figures"],
     "bench": ["practice", "doctor"],
     "cli": ["practice", "doctor", "bench"],
     "__main__": ["cli"],

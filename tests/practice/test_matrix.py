@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from bnlab.practice.capstone.modules import MODULES
 from bnlab.practice.exercises import running
 from bnlab.practice.exercises.checking import check
 from bnlab.practice.exercises.diagnosis import RTOL, agree, diagnose, expected
@@ -302,7 +303,8 @@ def test_what_is_said_of_a_mistake_is_sound_html_and_fits_a_terminal(task):
 
 
 def test_every_misconception_that_is_explained_can_be_found_and_the_other_way_round():
-    assert {one.misconception for _, one in OWN} | BY_ANY_FUNCTION == set(MISCONCEPTIONS)
+    of_the_capstone = {one.misconception for task in MODULES.values() for one in task.mistakes}
+    assert {one.misconception for _, one in OWN} | of_the_capstone | BY_ANY_FUNCTION == set(MISCONCEPTIONS)
 
 
 def test_no_misconception_stands_under_two_subjects():

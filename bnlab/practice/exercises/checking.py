@@ -40,7 +40,7 @@ def check(task: str, attempt: Any) -> Verdict:
     if source is not None and is_stub(source, spec):
         return _not_attempted(spec)
     try:
-        verdict = _judged(spec, attempt)
+        verdict = judged(spec, attempt)
     except NotImplementedError:
         return _not_attempted(spec)
     progress = Progress()
@@ -48,7 +48,12 @@ def check(task: str, attempt: Any) -> Verdict:
     return verdict if progress.notice is None else _with_notice(verdict, progress.notice)
 
 
-def _judged(task: Task, attempt: Callable[..., Any]) -> Verdict:
+def judged(task: Task, attempt: Callable[..., Any]) -> Verdict:
+    """The verdict on an attempt that is no stub; nothing is kept of it.
+
+    Raises:
+        NotImplementedError: the attempt raised that.
+    """
     try:
         outcomes = run(task, attempt)
         check_dtypes(task, outcomes)

@@ -35,10 +35,9 @@ def mark(
         ValueError: there is no such question, point or red flag, or the confidence is no percentage; nothing is kept.
     """
     question, progress = question_of(id), Progress()
-    made = _numbers("points", points, len(question.rubric))
-    said = _numbers("red_flags", red_flags, len(question.red_flags))
-    if confidence is not None and (type(confidence) is not int or not 0 <= confidence <= 100):
-        raise ValueError(f"confidence: expected a whole percentage from 0 to 100, or None, got {confidence!r}")
+    made = numbers_in("points", points, len(question.rubric))
+    said = numbers_in("red_flags", red_flags, len(question.red_flags))
+    check_confidence(confidence)
     score = question.score(made)
     progress.record_answer(id, kind="notebook", points=made, red_flags=said, score=score, confidence=confidence)
     back = next_due(progress.answers(question=id), datetime.now(UTC))
@@ -53,6 +52,16 @@ def mark(
     return Note(f"{id}: {100 * score:.0f}% of a full answer.", "\n\n".join(filter(None, paragraphs)))
 
 
+def check_confidence(confidence: int | None) -> None:
+    """Refuse what is no share of a full answer that somebody expects.
+
+    Raises:
+        ValueError: it is neither None nor a whole percentage from 0 to 100.
+    """
+    if confidence is not None and (type(confidence) is not int or not 0 <= confidence <= 100):
+        raise ValueError(f"confidence: expected a whole percentage from 0 to 100, or None, got {confidence!r}")
+
+
 def expectations() -> Figure | Note:
     """How much of a full answer you gave, against how much you expected; a note as long as there is nothing to draw."""
     progress = Progress()
@@ -64,8 +73,12 @@ def expectations() -> Figure | Note:
     return figures.confidence_against_score(confidence, np.array([answer.score for answer in guessed]))
 
 
-def _numbers(name: str, given: Iterable[int], most: int) -> tuple[int, ...]:
-    """The numbers in order, none twice."""
+def numbers_in(name: str, given: Iterable[int], most: int) -> tuple[int, ...]:
+    """Numbers of points or of red flags in order, none twice.
+
+    Raises:
+        ValueError: one of them is no number from 1 to `most`.
+    """
     listed = list(given) if isinstance(given, Iterable) else [None]
     for one in listed:
         if type(one) is not int or not 1 <= one <= most:

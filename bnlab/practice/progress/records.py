@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 AnswerKind = Literal["quiz", "review", "mock", "notebook"]
 RequestKind = Literal["hint", "solution"]
-SittingKind = Literal["mock", "pretest", "posttest"]
+SittingKind = Literal["mock", "pretest", "posttest", "capstone"]
 
 
 class Attempt(NamedTuple):
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 
 class Sitting(NamedTuple):
-    """One mock interview, pre-test or post-test; it has not `ended` while it is open."""
+    """One mock interview, pre-test, post-test or capstone; it has not `ended` while it is open."""
 
     number: int
     kind: SittingKind

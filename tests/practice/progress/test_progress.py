@@ -251,7 +251,7 @@ def test_sittings_are_found_by_kind(progress):
 
 
 def test_a_sitting_of_another_kind_is_refused(progress):
-    with pytest.raises(ValueError, match="kind: expected one of mock, pretest, posttest, got 'exam'"):
+    with pytest.raises(ValueError, match="kind: expected one of mock, pretest, posttest, capstone, got 'exam'"):
         progress.begin_sitting("exam", {})
 
 

@@ -3,6 +3,7 @@
 from bnlab.practice.exercises.misconceptions.alternatives import OF_ALTERNATIVES
 from bnlab.practice.exercises.misconceptions.any_function import OF_ANY_FUNCTION
 from bnlab.practice.exercises.misconceptions.backward import OF_THE_BACKWARD_PASS
+from bnlab.practice.exercises.misconceptions.capstone import OF_THE_CAPSTONE
 from bnlab.practice.exercises.misconceptions.clinic import OF_THE_CLINIC
 from bnlab.practice.exercises.misconceptions.comparisons import OF_COMPARISONS
 from bnlab.practice.exercises.misconceptions.effects import OF_EFFECTS
@@ -29,6 +30,7 @@ SUBJECTS = (
     OF_KERNELS,
     OF_SERVING,
     OF_ANSWERS,
+    OF_THE_CAPSTONE,
     OF_ANY_FUNCTION,
 )
 MISCONCEPTIONS = {id_: misconception for subject in SUBJECTS for id_, misconception in subject.items()}

@@ -94,10 +94,20 @@ def write_stub(task: Task, folder: Path) -> Path:
 def attempt_in(file: Path, task: Task) -> Any:
     """The function or class that the learner's file defines, with a source that can be read.
 
-    What the file prints is not shown.
-
     Raises:
         ValueError: the file cannot be read or run, or does not define it.
+    """
+    scope = scope_of(file, SECONDS)
+    if task.name not in scope:
+        raise ValueError(f"expected {task.name} in the file, got a file without it")
+    return scope[task.name]
+
+
+def scope_of(file: Path, seconds: float) -> dict[str, Any]:
+    """What a file of the learner's defines, by name; what it prints is not shown.
+
+    Raises:
+        ValueError: one line: it cannot be read or run, or runs too long.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -105,23 +115,21 @@ def attempt_in(file: Path, task: Task) -> Any:
         raise ValueError(f"expected a file that can be read, got: {error}") from None
     name = f"<{file.name}>"  # not its path: the lines of what holds "bnlab" are not the learner's to `check`
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    scope: dict[str, Any] = {"__name__": task.id}
+    scope: dict[str, Any] = {"__name__": file.stem}
     try:
         compiled = compile(text, name, "exec")
         with redirect_stdout(StringIO()):
-            within(SECONDS, exec, compiled, scope)
+            within(seconds, exec, compiled, scope)
     except SyntaxError as error:
-        raise ValueError(f"line {error.lineno}: {error.msg}; mend it, save, and press Enter again") from None
+        raise ValueError(f"line {error.lineno}: {error.msg}; mend it, save, and try again") from None
     except OutOfTime:
         raise ValueError(
-            f"expected a file that only defines things, got one that runs longer than {SECONDS:g} s"
+            f"expected a file that only defines things, got one that runs longer than {seconds:g} s"
         ) from None
     except (Exception, SystemExit) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"expected a file that runs, got {said}") from None
-    if task.name not in scope:
-        raise ValueError(f"expected {task.name} in the file, got a file without it")
-    return scope[task.name]
+    return scope
 
 
 def _skipped(talk: Talk) -> bool:

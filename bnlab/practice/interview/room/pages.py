@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -78,13 +79,39 @@ def to_html(blocks: Sequence[Block]) -> str:
     """The page as one HTML document that needs no other file."""
     title = next(block.text for block in blocks if isinstance(block, Heading))
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    body = "\n".join(map(_html, blocks))
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{body_in_html(blocks)}\n</body></html>\n'
+
+
+def body_in_html(blocks: Sequence[Block]) -> str:
+    """The page without head and style, to stand in another."""
+    return "\n".join(map(_html, blocks))
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:
     """The page as Markdown."""
     return "\n\n".join(map(_markdown, blocks)) + "\n"
+
+
+WRITERS = {".html": to_html, ".htm": to_html, ".md": to_markdown}
+
+
+def save(blocks: Sequence[Block], file: Path) -> Path:
+    """Write the page as its ending says; a file that is there is replaced when the new one is complete.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    text = WRITERS[file.suffix](blocks)
+    unfinished = file.with_name(f"{file.name}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return file
 
 
 def _html(block: Block) -> str:

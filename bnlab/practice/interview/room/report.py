@@ -12,6 +12,7 @@ from bnlab.practice.interview.asking import exhibits
 from bnlab.practice.interview.bank import Question
 from bnlab.practice.interview.room.mock import kept_mocks, scorecard_of
 from bnlab.practice.interview.room.pages import (
+    WRITERS,
     Block,
     Heading,
     Lines,
@@ -19,13 +20,11 @@ from bnlab.practice.interview.room.pages import (
     Points,
     Table,
     Text,
-    to_html,
-    to_markdown,
+    save,
 )
 from bnlab.practice.interview.room.scorecard import Mean, Scorecard, coding_in_words, decide
 from bnlab.practice.progress import Answer, Progress
 
-WRITERS = {".html": to_html, ".htm": to_html, ".md": to_markdown}
 BAR = 40  # characters of a full score
 
 
@@ -59,14 +58,7 @@ def save_report(card: Scorecard, progress: Progress, file: Path | None = None) -
         file = progress.path.parent / "reports" / f"mock-{moment:%Y-%m-%d-%H%M%S}.html"
         file.parent.mkdir(parents=True, exist_ok=True)
     style.apply()
-    text = WRITERS[file.suffix]([*_page(card, past_mocks(progress, card.bank, before=card.begun))])
-    unfinished = file.with_name(f"{file.name}.part")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return file
+    return save([*_page(card, past_mocks(progress, card.bank, before=card.begun))], file)
 
 
 def past_mocks(progress: Progress, bank: Mapping[str, Question], before: str) -> list[Past]:
