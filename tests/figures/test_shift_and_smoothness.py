@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 
 from bnlab.experiments.provenance import Provenance
+from bnlab.experiments.studies import landscape
 from bnlab.experiments.studies.noisy_norm import Config, Result
-from bnlab.figures.shift_and_smoothness import drift_and_accuracy, shifts_over_training
+from bnlab.figures.shift_and_smoothness import (
+    drift_and_accuracy,
+    landscape_over_training,
+    scale_free_steps,
+    shifts_over_training,
+)
 from bnlab.figures.style import COLOURS
 
 DRAWN = {  # label, role and marker of each arm
@@ -35,6 +41,39 @@ def result(rng):
     )
 
 
+LANDSCAPES = {  # label, role and line of each
+    "no_norm": ("no norm", "no_norm", "-"),
+    "batch_norm": ("batch norm", "batch_norm", "-"),
+    "rescaled": ("the same, weights before norms times 0.5", "output", "--"),
+}
+
+
+@pytest.fixture
+def walked(rng):
+    def numbers(*shape):
+        return {arm: rng.uniform(0.5, 2, size=shape) for arm in LANDSCAPES}
+
+    config = landscape.Config(seeds=(0, 1, 2, 3), step_sizes=(0.1, 0.2), shares=(0.01, 0.1), factor=0.5, every=100)
+    at_start = {name: numbers(3, 4) for name in ("loss", "gradient", "predicted")}
+    on_lines = {name: numbers(3, 2, 4) for name in ("loss_along", "change", "loss_at_share", "change_at_share")}
+    return landscape.Result(
+        config=config, provenance=Provenance("2026-01-31", {}, "0123456789ab"), **at_start, **on_lines
+    )
+
+
+def assert_arms_are_drawn(ax, x, numbers):
+    """A line of medians an arm, in a band of all seeds."""
+    for line, band, (arm, (label, role, kind)) in zip(ax.lines, ax.collections, LANDSCAPES.items(), strict=False):
+        seeds = numbers(arm)
+        assert (line.get_label(), line.get_color(), line.get_linestyle()) == (label, COLOURS[role], kind)
+        assert line.get_xdata() == pytest.approx(x)
+        assert line.get_ydata() == pytest.approx(np.median(seeds, axis=1))
+        corners = {(round(at, 6), round(y, 6)) for at, y in band.get_paths()[0].vertices}
+        for edge in (seeds.min(1), seeds.max(1)):
+            assert corners >= {(round(at, 6), round(y, 6)) for at, y in zip(x, edge, strict=True)}
+    assert len(ax.collections) == len(LANDSCAPES)
+
+
 def test_every_seed_has_its_dot_at_its_drift_and_its_test_accuracy_at_the_best_rate(result):
     ax = drift_and_accuracy(result, title="t").axes[0]
     dots = {line.get_label(): line for line in ax.lines if line.get_marker() != "+"}
@@ -53,6 +92,7 @@ def test_a_cross_marks_the_medians_of_each_arm(result):
     for cross, (arm, best) in zip(crosses, BEST.items(), strict=True):
         assert cross.get_xdata() == pytest.approx(np.median(np.median(result.drift[arm][:, best], axis=0)))
         assert cross.get_ydata() == pytest.approx(100 * np.median(result.test[arm]))
+    assert [cross.get_label() for cross in crosses if not cross.get_label().startswith("_")] == ["median of an arm"]
 
 
 @pytest.mark.parametrize("rate", [0, 1])
@@ -79,3 +119,21 @@ def test_a_line_stops_where_a_seed_diverged(result):
     lines = shifts_over_training(result, 0, title="t").axes[2].lines
     assert np.isnan(lines[0].get_ydata()).all()
     assert np.isfinite(lines[1].get_ydata()).all()
+
+
+def test_the_measures_with_a_unit_are_drawn_over_training(walked):
+    axes = landscape_over_training(walked, title="t").axes
+    measures = (walked.loss_range, walked.gradient_change, walked.smoothness)
+    for ax, measure in zip(axes, measures, strict=True):
+        assert_arms_are_drawn(ax, [0, 100, 200], measure)
+        assert ax.get_yscale() == "log"
+
+
+def test_those_without_are_drawn_by_the_step_in_percent_and_over_training(walked):
+    kept, change, reach = scale_free_steps(walked, title="t").axes
+    assert_arms_are_drawn(kept, [1, 10], lambda arm: np.median(walked.kept(arm), axis=0))
+    assert_arms_are_drawn(change, [1, 10], lambda arm: np.median(walked.change_at_share[arm], axis=0))
+    assert_arms_are_drawn(reach, [0, 100, 200], lambda arm: 100 * walked.reach(arm))
+    assert list(kept.lines[-1].get_ydata()) == [0.5, 0.5]
+    assert kept.get_ylim() == (-1, 1.05)
+    assert [(ax.get_xscale(), ax.get_yscale()) for ax in (kept, change)] == [("log", "linear"), ("log", "log")]
