@@ -270,7 +270,7 @@ def test_a_file_of_another_shape_is_refused_in_one_line(text, message, tmp_path)
     ("text", "message"),
     [
         ("[1]", "expected a mapping, got list"),
-        ('"12": []', r"expected one of 00, 01, (\d\d, )+11, 13, 14, 15 in quotation marks, got '12'"),
+        ('"99": []', r"expected one of 00, 01, (\d\d, )+11, 12, 13, (\d\d, )+\d\d in quotation marks, got '99'"),
         ("03: []", "in quotation marks, got 3"),
         ('"05": 3', "05: expected a list, got 3"),
         ('"05": []', "05: expected 3 different ids, got none"),

@@ -24,6 +24,7 @@ CHAPTERS = (  # the notebooks' stems, in the order in which they are read
     "09_use_cases_rnn",
     "10_mistakes",
     "11_alternatives",
+    "12_why_it_works",
     "13_fast_kernels",
     "14_production",
     "15_interview",

@@ -183,6 +183,18 @@ def _accuracy_by_batch_size() -> Curves:
     )
 
 
+def _drift_by_step() -> Curves:
+    study: Any = study_of("noisy_norm").stored()
+    rate, looks = study.config.learning_rates.index(0.2), study.looks()[1:]
+    arms = {"network A": "no_norm", "network B": "batch_norm", "network C": "batch_norm 0.5"}
+    return Curves(
+        title="How far the inputs of the last ReLU move in a step of training, in standard deviations",
+        x_label="steps",
+        y_label="movement in one step",
+        lines={name: (looks, np.median(study.drift[arm][1:, rate], axis=1).tolist()) for name, arm in arms.items()},
+    )
+
+
 def _percent(accuracy: Any) -> list[float]:
     """The median over the seeds, which are on the last axis."""
     return [float(100 * median) for median in np.median(accuracy, axis=-1)]
@@ -191,6 +203,7 @@ def _percent(accuracy: Any) -> list[float]:
 PLOTS: dict[str, Callable[[], Curves]] = {
     "accuracy_before_and_after_a_pass": _accuracy_before_and_after_a_pass,
     "accuracy_by_batch_size": _accuracy_by_batch_size,
+    "drift_by_step": _drift_by_step,
     "gradient_by_layer": _gradient_by_layer,
     "loss_around_a_validation": _loss_around_a_validation,
     "nodes_by_step": _nodes_by_step,

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bnlab.layers.functional import batch_norm
 from bnlab.reference import batch_norm_forward, variance
 
 
@@ -152,4 +153,32 @@ def raw_moments_cancel(
         and float(np.spacing(np.float32(square_of_mean))) == spacing
         and bool(variance.raw_moments(near)[1] < 0) == can_be_negative
         and math.isclose(variance.two_pass(near)[1], 2 / 9, rel_tol=1e-3)
+    )
+
+
+def invariance_ends_at_eps(
+    *, shorter: float = 0.001, output: float = 0.302, gradient: int = 302, by_the_law: int = 1_000,
+    never_above: int = 316, along_the_ray: bool = True,
+) -> bool:  # fmt: skip
+    """What a norm gives, and passes back, for weights 1,000 times shorter, at an epsilon of 1e-5."""
+    generator = torch.Generator().manual_seed(0)
+    x, grad_y = torch.randn(2, 16, 4, dtype=torch.float64, generator=generator)
+    start = torch.randn(4, 1, dtype=torch.float64, generator=generator)
+    start = start / (x @ start).std(correction=0)
+    along = x @ start - (x @ start).mean()
+    across = grad_y[:, :1] - (grad_y[:, :1] * along).mean() * along  # its part along the normalised values is for later
+
+    def passed(scale: float, grad_y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        weights = (scale * start).requires_grad_()
+        y = batch_norm(x @ weights, None, None, training=True, eps=1e-5)
+        return y.detach(), torch.autograd.grad(y, weights, grad_y)[0]
+
+    (y, here), (y_short, there) = passed(1.0, across), passed(shorter, across)
+    leaning = nn.functional.cosine_similarity(passed(shorter, along)[1], start, dim=0).item()
+    return (
+        round((y_short.norm() / y.norm()).item(), 3) == output
+        and round((there.norm() / here.norm()).item()) == gradient
+        and math.isclose(1 / shorter, by_the_law)
+        and round(1 / math.sqrt(1e-5)) == never_above
+        and (leaning > 0.1) == along_the_ray
     )

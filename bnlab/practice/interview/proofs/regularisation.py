@@ -1,9 +1,11 @@
 """Proofs of answers on noise, dropout, weight decay and the scale of the weights as a learning rate."""
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
+from scipy.special import gammaln
 from torch import nn
 from torch.nn.functional import dropout
 
@@ -94,6 +96,41 @@ def start_as_a_rate(*, scale: int = 30, turns_less: int = 900) -> bool:
     return math.isclose(_turn(1) / _turn(scale), turns_less, rel_tol=1e-6)
 
 
+def batch_noise_shrinks_gamma(
+    *, at_4: float = 0.798, at_32: float = 0.976, as_a_decay: float = 0.253, at_32_as_a_decay: float = 0.024
+) -> bool:
+    """The gamma that fits a normal input best from batches of 4 and 32, and the decay that would do the same."""
+
+    def best(count: int) -> float:
+        return math.sqrt(2 / count) * math.exp(float(gammaln(count / 2) - gammaln((count - 1) / 2)))
+
+    rng = np.random.default_rng(0)
+    h = rng.normal(size=(200_000, 4))
+    x_hat = (h - h.mean(1, keepdims=True)) / h.std(1, keepdims=True)
+    fitted = float((x_hat * h).mean() / (x_hat**2).mean())
+    return (
+        [round(best(4), 3), round(best(32), 3)] == [at_4, at_32]
+        and [round(1 / best(4) - 1, 3), round(1 / best(32) - 1, 3)] == [as_a_decay, at_32_as_a_decay]
+        and math.isclose(fitted, at_4, rel_tol=0.005)
+    )
+
+
+def adamw_in_balance(
+    *, rate: float = 0.001, decay: float = 0.1, turn: float = 0.0141, steps: int = 5000, rate_times: int = 4,
+    longer_with_adamw: int = 4, longer_with_sgd: int = 2,
+) -> bool:  # fmt: skip
+    """How far a step turns weights in the end, how soon, and their length if the rate grows and the decay falls."""
+    (turn_here, length_here), (turn_there, length_there) = (_settled(one) for one in (0.01, 0.04))
+    return (
+        round(math.sqrt(2 * rate * decay), 4) == turn
+        and steps == round(1 / (2 * rate * decay))
+        and rate_times == round(0.04 / 0.01)
+        and all(math.isclose(one, math.sqrt(2 * 0.02), rel_tol=0.05) for one in (turn_here, turn_there))
+        and math.isclose(length_there / length_here, longer_with_adamw, rel_tol=0.05)
+        and math.isclose(_length_with_sgd(0.04) / _length_with_sgd(0.01), longer_with_sgd, rel_tol=1e-6)
+    )
+
+
 def _turn(scale: float) -> float:
     """The turn of weights before a batch norm in one step at rate 1: the norm of their gradient over their own."""
     rng = np.random.default_rng(0)
@@ -102,3 +139,21 @@ def _turn(scale: float) -> float:
     layer = nn.BatchNorm1d(3, eps=1e-12, dtype=torch.float64)
     (gradient,) = torch.autograd.grad(layer(data @ weights), weights, grad_y)
     return float(gradient.norm() / weights.detach().norm())
+
+
+@cache
+def _settled(rate: float, steps: int = 200, size: int = 2_000) -> tuple[float, float]:
+    """The turn of the last of many steps whose entries are all as large as the rate, with rate times decay 0.02."""
+    rng = np.random.default_rng(0)
+    before = weights = rng.normal(size=size) / 10
+    for _ in range(steps):
+        before, weights = weights, 0.98 * weights + rate * rng.choice([-1.0, 1.0], size)
+    lengths = [float(np.linalg.norm(one)) for one in (before, weights)]
+    return math.acos(float(before @ weights) / math.prod(lengths)), lengths[1]
+
+
+def _length_with_sgd(rate: float, steps: int = 1_000) -> float:
+    squared = 1.0  # the gradient has norm 1 at length 1, and is orthogonal to the weights
+    for _ in range(steps):
+        squared = 0.98**2 * squared + rate**2 / squared
+    return math.sqrt(squared)

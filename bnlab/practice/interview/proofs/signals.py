@@ -1,6 +1,8 @@
 """Proofs of answers on the signal in a network: its size from layer to layer, and the scale of the weights."""
 
 import math
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -116,3 +118,52 @@ def moments_behind_the_norm(
         and (moves(before, after), moves(*behind)) == (moves_in_front, moves_behind)
         and (not math.isclose(*skewness, rel_tol=0.1)) == shape
     )
+
+
+def no_activation_escapes(
+    *, relu: float = 1.211, tanh: float = 1.085, leaky: float = 1.097, absolute: float = 1.659, linear: int = 1
+) -> bool:
+    """The growth of the gradient's norm per layer behind batch norm, by the moments of the activation in between."""
+    z = torch.special.ndtri((torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000)
+
+    def growth(function: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        x = z.clone().requires_grad_()
+        y = function(x)
+        (slope,) = torch.autograd.grad(y.sum(), x)
+        return math.sqrt(slope.square().mean().item() / y.var(correction=0).item())
+
+    found = [
+        growth(one) for one in (torch.relu, torch.tanh, lambda x: torch.maximum(x, x / 4), torch.abs, lambda x: 2 * x)
+    ]
+    return all(
+        math.isclose(one, other, rel_tol=1e-3)
+        for one, other in zip(found, (relu, tanh, leaky, absolute, linear), strict=True)
+    )
+
+
+def growth_beside_skips(
+    *, blocks: int = 100, squared: int = 101, norm: float = 10.05, plain: int = 209, a_layer: float = 1.467
+) -> bool:
+    """How much the gradient grows over 100 residual blocks of linear and norm, and over 100 plain ones with ReLU."""
+    in_20 = math.prod(1 + 1 / block for block in range(1, 21))
+    return (
+        blocks == 100
+        and math.isclose(math.prod(1 + 1 / block for block in range(1, blocks + 1)), squared)
+        and round(math.sqrt(squared), 2) == norm
+        and round(math.pi / (math.pi - 1), 3) == a_layer
+        and int((math.pi / (math.pi - 1)) ** (blocks / 2) / 1e6) == plain
+        and math.isclose(_growth_of_residual_blocks(20), in_20, rel_tol=0.1)
+    )
+
+
+@cache
+def _growth_of_residual_blocks(blocks: int, width: int = 384) -> float:
+    """The growth of the squared gradient in one network at its start."""
+    generator = torch.Generator().manual_seed(0)
+    x = start = torch.randn(width, width, generator=generator).requires_grad_()
+    for _ in range(blocks):
+        weight = torch.randn(width, width, generator=generator) / math.sqrt(width)
+        x = x + nn.functional.batch_norm(x @ weight, None, None, training=True)
+    upstream = torch.randn(width, width, generator=generator)
+    (gradient,) = torch.autograd.grad(x, start, upstream)
+    return float((gradient.norm() / upstream.norm()) ** 2)
