@@ -22,18 +22,20 @@ Picture = Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", h
 @app.callback(invoke_without_command=True)
 def papers(context: typer.Context, as_json: AsJson = False, picture: Picture = None) -> None:  # noqa: FBT002 - typer's way of a flag
     """Print ten figures of the papers: what each reports, what was measured here, whether they agree."""
-    if context.invoked_subcommand is not None:
-        return
     with one_line():
+        if context.invoked_subcommand is not None:
+            if as_json or picture is not None:
+                raise ValueError(f"{context.invoked_subcommand}: expected neither --json nor --picture before it")
+            return
         if picture is not None and (picture.suffix != ".png" or picture.is_dir() or not picture.parent.is_dir()):
             raise ValueError(f"--picture: expected a .png file in a folder that exists, got {picture}")
         results = figures_of_papers.stored_results()
         judged = figures_of_papers.judge(results)
     if picture is not None:
         _draw(results, judged, picture)
-    elif as_json:
+    if as_json:
         print(judged.to_json(), end="")  # noqa: T201 - a command prints
-    else:
+    elif picture is None:
         console_of().print(_table(judged))
 
 

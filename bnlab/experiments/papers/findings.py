@@ -40,8 +40,7 @@ def plain_and_next(result: StepsResult) -> tuple[int, int]:
 
 def _times_fewer_at_the_next_rate(result: StepsResult) -> Measured:
     best, larger = plain_and_next(result)
-    steps = result.validation["batch_norm"]
-    return _times(steps[best], steps[larger])
+    return _times(result.validation["no_norm"][best], result.validation["batch_norm"][larger])
 
 
 def _times_more_without_norm(result: StepsResult) -> Measured:
@@ -83,15 +82,16 @@ HIGHER_ACCURACY = Declaration(
     margin=1.0,
     measure=_higher_accuracy,
 )
-LARGER_RATE_HELPS = Declaration(
-    id="larger-rate-helps-norm",
-    statement="With batch norm, a ReLU MLP (digits) reaches 90% sooner at the rate above the plain network's best.",
+LARGER_RATE_WITH_NORM = Declaration(
+    id="sooner-at-the-larger-rate",
+    statement="With batch norm, at the rate above the plain network's best, a ReLU MLP (digits) reaches 90% in under "
+    "two thirds of the steps that the plain one needs at its best.",
     source=IOFFE,
     study="convergence_relu",
     chapter=CHAPTER,
     control=f"{SAME_RUNS}; the two rates are neighbours on the grid.",
     unit="times",
-    margin=1.0,
+    margin=1.5,
     measure=_times_fewer_at_the_next_rate,
     exact=True,
 )
@@ -110,14 +110,14 @@ LARGER_RATE_HURTS = Declaration(
 )
 GROWTH_BY_THE_NORM = Declaration(
     id="growth-is-the-norms",
-    statement="In an untrained ReLU MLP (digits, batch 512), batch norm makes the gradient grow over 5 times as much "
+    statement="In an untrained ReLU MLP (digits, batch 512), batch norm makes the gradient grow over 3 times as much "
     "over ten layers as no norm does.",
     source=YANG,
     study="gradient_growth",
     chapter=CHAPTER,
     control="same initial weights and examples; geometric mean over the ten middle layers of 20, 256 wide.",
     unit="times",
-    margin=5.0,
+    margin=3.0,
     measure=_growth_by_the_norm,
 )
 LAG_COSTS = Declaration(
@@ -145,12 +145,12 @@ LAG_FADES = Declaration(
 )
 LAST_BATCH_COSTS = Declaration(
     id="last-batch-costs",
-    statement="After 1,000 steps the statistics of the last batch alone cost an MLP (MNIST-1D) over half a point.",
+    statement="After 1,000 steps the statistics of the last batch alone cost an MLP (MNIST-1D) some accuracy.",
     source=WU_JOHNSON,
     study="running_statistics",
     chapter=CHAPTER,
     control=f"{ONE_NETWORK}.",
     unit="points",
-    margin=0.5,
+    margin=0.0,
     measure=lambda result: _running_average_costs(LAST_BATCH, LONG, result),
 )

@@ -48,7 +48,7 @@ TEN = (
         differs="a ReLU MLP of 3 layers to 90% on digits; nothing but the norm and the rate changes.",
         findings=(
             Finding(CLAIMS["steps-relu-same-rate"], "fewer steps at the plain network's best rate"),
-            Finding(findings.LARGER_RATE_HELPS, "fewer still at the next rate"),
+            Finding(findings.LARGER_RATE_WITH_NORM, "fewer steps with norm at the next rate"),
             Finding(findings.LARGER_RATE_HURTS, "more steps without norm at that rate"),
         ),
         drawn=("convergence_relu",),

@@ -55,6 +55,7 @@ def test_the_ten_are_drawn_into_a_file(tmp_path):
         (["show", "batchsize"], r"expected the id of a figure, such as batch-size, got 'batchsize'"),
         (["show", "batch-size", "xyz"], r"expected the id of a figure \(.*\), got 'xyz'"),
         (["--picture", "nowhere/at_all.png"], r"--picture: expected a \.png file in a folder that exists, got .*"),
+        (["--json", "show", "batch-size"], r"show: expected neither --json nor --picture before it"),
         (["--picture", "ten.txt"], r"--picture: expected a \.png file in a folder that exists, got ten\.txt"),
     ],
 )
