@@ -188,9 +188,9 @@ def _drift_by_step() -> Curves:
     rate, looks = study.config.learning_rates.index(0.2), study.looks()[1:]
     arms = {"network A": "no_norm", "network B": "batch_norm", "network C": "batch_norm 0.5"}
     return Curves(
-        title="How far the inputs of the last ReLU move in a step of training, in standard deviations",
+        title="Movement of the last ReLU's inputs in one step, in standard deviations",
         x_label="steps",
-        y_label="movement in one step",
+        y_label="movement",
         lines={name: (looks, np.median(study.drift[arm][1:, rate], axis=1).tolist()) for name, arm in arms.items()},
     )
 

@@ -2,9 +2,9 @@
 
 from bnlab.practice.exercises.misconceptions.misconception import Misconception
 
-SHIFT = "chapter 02, “Internal covariate shift, measured”"
-SCALE = "chapter 07, “A badly scaled start”"
-DEPTH = "chapter 02, “What goes wrong in a deep plain network”"
+SHIFT = "chapter 12, “1. Internal covariate shift”"
+SCALE = "chapter 12, “3. Scale invariance”"
+DEPTH = "chapter 12, “4. Signal propagation”"
 
 OF_EXPLANATIONS = {
     "both-moved-at-once": Misconception(
