@@ -246,9 +246,7 @@ def test_an_unknown_part_is_refused(capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("chapter", ["00", "3", "12", "03_mechanism_forward"])
+@pytest.mark.parametrize("chapter", ["00", "3", "99", "03_mechanism_forward"])
 def test_a_chapter_that_recalls_nothing_is_refused(chapter):
-    with pytest.raises(
-        ValueError, match=f"expected one of the chapters 01, .*, 09, 10, 11, 13, 14, 15, got '{chapter}'"
-    ):
+    with pytest.raises(ValueError, match=f"expected one of the chapters 01, .*, 10, 11, 12, 13, .*, got '{chapter}'"):
         recall(chapter)

@@ -109,7 +109,7 @@ OF_EXPLANATIONS = {
         "stand in for it has to change too.",
         SCALE,
     ),
-    "mean-square-not-variance": Misconception(
+    "mean-square-taken": Misconception(
         "The mean square stands where the variance belongs. ReLU gives a positive mean; the next norm subtracts it and "
         "divides by what is left. With the mean square, ReLU comes out at 1, no growth at all: the mean is the whole "
         "effect.",

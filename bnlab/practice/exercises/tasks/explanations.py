@@ -216,7 +216,7 @@ TASKS = (
             Case("no activation", (scales(2, 2, 4) * 2, np.ones((2, 4)))),
         ),
         mistakes=(
-            mistake("mean-square-not-variance", VARIANCE, "(outputs**2).mean()"),
+            mistake("mean-square-taken", VARIANCE, "(outputs**2).mean()"),
             mistake("squared-norm-growth", GROWTH, RATIO),
             mistake("slopes-not-squared", "(slopes**2).mean()", "slopes.mean()"),
             mistake("slopes-not-squared", "(slopes**2).mean()", "slopes.mean() ** 2"),
