@@ -205,7 +205,7 @@ TASKS = (
     Task(
         id="gradient_growth",
         chapter="12",
-        level="hard",
+        level="stretch",
         solution=gradient_growth,
         returns=("growth",),
         cases=(
