@@ -1,5 +1,6 @@
 import functools
 import inspect
+import io
 import random
 import sys
 import textwrap
@@ -11,6 +12,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from matplotlib.figure import Figure
+from PIL import Image
 from traitlets.config import Config
 
 from bnlab import notebook, runtime
@@ -104,6 +106,21 @@ def test_a_picture_has_the_same_bytes_each_time_and_names_no_version(shell):
     width = int.from_bytes(first[16:20], "big")  # of the PNG's header
     assert width == 4 * notebook.PIXELS_PER_INCH
     assert len(first) < 100_000
+
+
+@pytest.mark.usefixtures("matplotlib_as_it_was")
+def test_a_picture_is_stored_in_few_shades_and_looks_the_same(shell):
+    setup()
+    figure = Figure(figsize=(4.0, 2.0))
+    axes = figure.subplots()
+    for role, colour in enumerate(style.COLOURS.values()):
+        axes.fill_between([0, 1, 2], [role, role + 1, role], [role + 3, role + 5, role + 2], color=colour, alpha=0.2)
+    stored = Image.open(io.BytesIO(shell.display_formatter.format(figure)[0]["image/png"]))
+    assert stored.mode == "P"
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=notebook.PIXELS_PER_INCH)
+    off = np.subtract(*(np.asarray(image.convert("RGB"), dtype=float) for image in (stored, Image.open(drawn))))
+    assert np.abs(off).mean() < 0.5  # of 255
 
 
 @pytest.mark.usefixtures("matplotlib_as_it_was")
