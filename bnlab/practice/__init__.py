@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bnlab.practice.exercises.checking import check
     from bnlab.practice.exercises.help import hint, list_exercises, restore, solution
     from bnlab.practice.exercises.predictions import calibration, predict, reveal
+    from bnlab.practice.explaining import explanations
     from bnlab.practice.interview.asking import ask, recall
     from bnlab.practice.interview.marking import expectations, mark
     from bnlab.practice.interview.pretest import posttest, pretest
@@ -19,6 +20,7 @@ __all__ = [
     "calibration",
     "check",
     "expectations",
+    "explanations",
     "hint",
     "list_exercises",
     "mark",
@@ -35,6 +37,7 @@ HOMES = {
     "exercises.checking": {"check"},
     "exercises.help": {"hint", "list_exercises", "restore", "solution"},
     "exercises.predictions": {"calibration", "predict", "reveal"},
+    "explaining": {"explanations"},
     "interview.asking": {"ask", "recall"},
     "interview.marking": {"expectations", "mark"},
     "interview.pretest": {"posttest", "pretest"},

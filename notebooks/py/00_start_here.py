@@ -263,6 +263,7 @@ found
 # | [09 Use cases: sequences](09_use_cases_rnn.ipynb) | Why do RNNs and transformers normalise differently? | 40 |
 # | [10 Mistakes](10_mistakes.ipynb) | Which mistakes does it invite, and how do you find them? | 60 |
 # | [11 Alternatives](11_alternatives.ipynb) | Which norm should you choose, and why? | 40 |
+# | [12 Why it works](12_why_it_works.ipynb) | Why does it work, and what speaks against each explanation? | 45 |
 # | [13 Fast kernels](13_fast_kernels.ipynb) | How fast can it be, and what does speed cost? | 90, elective |
 # | [14 Production](14_production.ipynb) | What happens to it on its way into production? | 60 |
 # | [15 The interview](15_interview.ipynb) | How do you answer when somebody asks you about it? | 45 |
@@ -276,7 +277,7 @@ found
 # | study it all, in ten hours | 00 to 08, 10, 11 and 15 in order, with every exercise |
 # | pass an interview tomorrow | the ten questions and the answer above; the cheat sheet; 03; 05; 11; 15; a mock |
 # | use it as an engineer | 00; axes and buffers in 01; epsilon and float32 in 03; 05; 10; 14 |
-# | question it as a researcher | 00; 02; 04; 07; 08; 11; the ledger of claims in the README |
+# | question it as a researcher | 00; 02; 04; 07; 08; 11; 12; the ledger of claims in the README |
 # | decide about it as a manager, in 10 minutes | the manager's page, which has no code to run |
 
 # %% [markdown]

@@ -323,6 +323,35 @@ def test_accumulated_batches_share_no_mean():
     assert _chosen("accumulate-sixteen-times-two") == "2"
 
 
+def test_the_noisy_network_drifts_further_and_is_some_points_ahead():
+    study = STUDIES["noisy_norm"].stored()
+    noisy, plain = "batch_norm 0.5", "no_norm"
+    drift = {arm: np.median(study.over_training("drift", arm, study.best_rate(arm))) for arm in (noisy, plain)}
+    assert 1.5 < drift[noisy] / drift[plain] < 2.5
+    assert 5.5 < 100 * (study.test[noisy] - study.test[plain]).mean() < 7
+    assert _chosen("drift-and-accuracy") == "some points above"
+
+
+def test_weights_before_a_norm_take_up_a_hundredfold_rate():
+    study = STUDIES["effective_rate"].stored()
+    small, large = (study.effective_rate(0.0, rate)[-1] for rate in (1.0, 100.0))
+    longer = 100 * small / large
+    assert 85 < np.median(longer) < 90
+    assert 0.8 < np.median(large / small) < 1.2
+    assert _chosen("a-hundred-times-the-rate") == "hardly at all"
+
+
+def test_no_activation_varies_more_than_its_mean_squared_slope():
+    z = torch.linspace(-12, 12, 100_000, dtype=torch.float64).requires_grad_()
+    weight = torch.softmax(-z.detach().square() / 2, 0)
+    for f in (torch.relu, torch.tanh, torch.sin, torch.exp, lambda z: torch.tanh(10 * z), lambda z: (5 * z + 1) ** 3):
+        y = f(z)
+        (slope,) = torch.autograd.grad(y.sum(), z)
+        variance = (weight * (y - (weight * y).sum()).square()).sum()
+        assert (weight * slope.square()).sum() > 1.05 * variance
+    assert _chosen("activation-that-calms") == "no, none"
+
+
 def test_frozen_parameters_do_not_stop_the_statistics():
     assert PROOFS["freezing"](statistics_move_without_gradients=True)
     assert _chosen("frozen-weights-moving-statistics") == "the running mean and variance"

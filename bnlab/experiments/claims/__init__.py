@@ -1,6 +1,18 @@
 """The claims: declared before they are run, judged by one rule, kept in a ledger."""
 
-from bnlab.experiments.claims import choice, convolutional, faster, mistakes, production, purpose, robust, sequential
+from bnlab.experiments.claims import (
+    choice,
+    convolutional,
+    explanations_scale,
+    explanations_shift,
+    explanations_smoothness,
+    faster,
+    mistakes,
+    production,
+    purpose,
+    robust,
+    sequential,
+)
 from bnlab.experiments.claims.claim import Claim, Declaration
 from bnlab.experiments.claims.ledger import Ledger, ledger, to_json
 from bnlab.experiments.names import unknown
@@ -8,7 +20,8 @@ from bnlab.experiments.studies import study_of
 
 __all__ = ["DECLARATIONS", "Claim", "Declaration", "Ledger", "declaration_of", "from_stored", "ledger", "to_json"]
 
-CHAPTERS = (purpose, faster, robust, convolutional, sequential, mistakes, choice, production)
+EXPLANATIONS = (explanations_shift, explanations_smoothness, explanations_scale)
+CHAPTERS = (purpose, faster, robust, convolutional, sequential, mistakes, choice, *EXPLANATIONS, production)
 DECLARATIONS: dict[str, Declaration] = {one.id: one for chapter in CHAPTERS for one in chapter.DECLARATIONS}
 
 

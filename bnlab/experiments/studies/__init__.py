@@ -133,6 +133,7 @@ STUDIES = {
         # Of ten seeds, as many as were run first, the interval of effective smoothness reached down to its margin.
         Study("landscape", "landscape", (("seeds", tuple(range(20))),)),
         Study("landscape_higher_rate", "landscape", (("learning_rate", 0.2),)),
+        Study("landscape_digits", "landscape", (("dataset", "digits"),)),
     )
 }
 

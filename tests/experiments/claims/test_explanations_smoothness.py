@@ -70,7 +70,12 @@ def test_the_untrained_networks_are_those_at_the_first_look():
 
 @pytest.mark.parametrize(
     ("id", "expected"),
-    [("norm-predicts-farther", 10.0), ("norm-predicts-farther-at-a-higher-rate", 10.0), ("norm-promises-more", 30.0)],
+    [
+        ("norm-predicts-farther", 10.0),
+        ("norm-predicts-farther-at-a-higher-rate", 10.0),
+        ("norm-promises-more", 30.0),
+        ("norm-promises-more-on-digits", 30.0),
+    ],
 )
 def test_the_gradient_is_trusted_as_far_as_half_of_the_decrease_comes(id, expected):  # noqa: A002
     def losses(last, slope):
@@ -89,11 +94,12 @@ def test_the_relative_change_of_the_gradient_is_that_of_a_step_of_a_hundredth():
 
 
 def test_every_claim_is_of_the_chapter_and_says_what_it_holds_fast():
-    assert len(DECLARATIONS) == len(explanations_smoothness.DECLARATIONS) == 11
+    assert len(DECLARATIONS) == len(explanations_smoothness.DECLARATIONS) == 12
     assert {one.chapter for one in DECLARATIONS.values()} == {"12_why_it_works"}
     for one in DECLARATIONS.values():
         rate = study_of(one.study).config().learning_rate
         assert (rate == 0.2) == ("rate of 0.2" in one.statement)
+        assert (study_of(one.study).config().dataset == "digits") == ("digits" in one.statement)
         assert f"rate {rate:g}" in one.control or "rate" not in one.control
         assert one.control.endswith(".")
         assert 20 < len(one.statement) <= 220
