@@ -16,6 +16,8 @@ from bnlab.experiments.papers.redrawn import Agreement
 
 app = typer.Typer(add_completion=False)
 
+BELOW = "Direction only: none of the paper's numbers is quoted. More of one: bnlab papers show ID"
+
 Picture = Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the ten into a file.")]
 
 
@@ -37,6 +39,7 @@ def papers(context: typer.Context, as_json: AsJson = False, picture: Picture = N
         print(judged.to_json(), end="")  # noqa: T201 - a command prints
     elif picture is None:
         console_of().print(_table(judged))
+        console_of().print(BELOW)
 
 
 @app.command("show")

@@ -32,7 +32,7 @@ SIZES = {  # study: each arm's label, role and line
     },
 }
 AFTER = ("input", "batch_norm", "averaged")  # roles of the numbers of steps
-LETTERS = 56  # of a panel's title in a line, on the sheet; a panel alone is as wide as two
+LETTERS, LETTERS_ALONE = 56, 92  # of a panel's title in a line, on the sheet and alone
 
 
 def ten_figures(results: Results, *, title: str) -> Figure:
@@ -67,7 +67,7 @@ def redrawn_figure(id: str, results: Results, *, title: str) -> Figure:  # noqa:
     row = papers.redrawn(id).judge(results)
     figure, axes = new_figure(title=title, height=4.4)
     PANELS[id](axes.item(), results)
-    axes.item().set_title(_fill(f"{_cited(row)}: {row.verdict}", row.headline, 2 * LETTERS), fontsize=10)
+    axes.item().set_title(_fill(f"{_cited(row)}: {row.verdict}", row.headline, LETTERS_ALONE), fontsize=10)
     return figure
 
 

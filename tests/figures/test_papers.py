@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bnlab.experiments import papers
 from bnlab.experiments.studies.signal_propagation import GROWTH_IN_THEORY
@@ -55,6 +56,16 @@ def test_a_figure_alone_has_its_axes_named(results, name):
     assert title_of(figure.axes[0]).splitlines()[0].endswith(f": {row.verdict}")
     inner = figure.axes[0].child_axes or figure.axes
     assert all(ax.get_xlabel() and ax.get_ylabel() for ax in inner)
+
+
+@pytest.mark.parametrize("name", ["batch-size", "gamma-only"])  # those that say most
+def test_the_title_of_a_figure_alone_fits_its_width(results, name):
+    figure = redrawn_figure(name, results, title="t")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    ax = figure.axes[0]
+    box = (ax.title if ax.title.get_text() else ax._left_title).get_window_extent(canvas.get_renderer())
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 def test_a_title_follows_the_results(results):
