@@ -15,8 +15,8 @@
 # # Why does batch norm work?
 #
 # **You will** let the inputs of a network drift on purpose, make a loss a hundred times smoother without changing a
-# single prediction, train at a rate of 1000, and predict how gradients grow. **You learn** four explanations of batch
-# norm, what each predicts, and which evidence speaks for it and against it. **You need** 45 minutes, and chapters
+# single prediction, see weights bear a rate of 1000, and predict how gradients grow. **You learn** four explanations of
+# batch norm, what each predicts, and which evidence speaks for it and against it. **You need** 45 minutes, and chapters
 # [02](02_purpose.ipynb), [04](04_mechanism_backward.ipynb), [07](07_benefits_robust.ipynb) and
 # [08](08_use_cases_cnn.ipynb).
 #
@@ -91,9 +91,9 @@ check("gradient_shift", my_gradient_shift)
 # %% [markdown]
 # By hand: the step of $w_1$ has made that of $w_2$ needless, its gradient is gone. Now Santurkar et al.'s experiment,
 # on an MLP of six layers and MNIST-1D, 300 steps, ten seeds: behind each norm every unit is multiplied by a random
-# factor and shifted by a random number, drawn anew in each step. (Their noise also differs between examples.) Five
-# arms, with and without norm and noise, from the same weights and on the same batches, each at its best of three rates.
-# One control matters: before testing, statistics are taken anew *without* noise. The running ones are those of noisy
+# factor and shifted by a random number, drawn anew in each step. (Theirs also differs between examples.) Five arms,
+# with and without norm and noise, from the same weights and on the same batches, each at its best of three rates. One
+# control matters: before testing, statistics are taken anew *without* noise. The running ones are those of noisy
 # activations, and charge the norm for the noise (see the last column).
 #
 # **Predict before you run.**
@@ -154,7 +154,7 @@ shift_and_smoothness.shifts_over_training(noisy, 1, title=title)
 # Left, drift; in the middle, how far the gradient of the last hidden layer moves by the step of the layers below. The
 # orders differ, so whoever says "covariate shift" must say which. Santurkar et al. found this second shift often no
 # smaller with batch norm. Here it is smaller, and the cosine, which knows no lengths, agrees. But lengths of two
-# networks' gradients cannot simply be compared, as you are about to see.
+# networks' gradients cannot simply be compared (next section).
 #
 # ## 2. Smoothness
 #
@@ -182,8 +182,8 @@ takeaway(
 
 # %% [markdown]
 # Santurkar et al. measured VGG on CIFAR-10; here it is an MLP of eight layers on MNIST-1D, at ten moments of training.
-# First as they did, by steps of four sizes along the negative gradient of one batch; beside it the same networks with
-# weights a quarter as long before their norms, which changes no output:
+# First as they did, by steps of four sizes along the negative gradient of one batch; beside it the networks with batch
+# norm once more, with weights a quarter as long before their norms, which changes no output:
 
 # %%
 raw = (
@@ -200,10 +200,11 @@ title = "Per distance moved the loss is smoother with batch norm, until its weig
 shift_and_smoothness.landscape_over_training(landscape, title=title)
 
 # %% [markdown]
-# By all three measures batch norm (blue) is smoother than no norm; though not before training, and at twice the rate
-# the range of the loss is no smaller. But shorten the weights (green), and the very same functions are the *rougher*
-# ones. A unit that both networks share: each weight matrix moves against its gradient by the same *share of its own
-# length*. How long may such a step be before less than half of the decrease comes that the gradient promises?
+# By all three measures batch norm (blue) is smoother than no norm in training; before it, or by the loss at twice the
+# rate, it is not. (The third is the weakest: *partly* with ten seeds, which is why it has twenty.) But shorten the
+# weights (green), and the very same functions are the *rougher* ones. A unit that both networks share: each weight
+# matrix moves against its gradient by the same *share of its own length*. How long may such a step be before less than
+# half of the decrease comes that the gradient promises?
 
 # %%
 shared = ("norm-predicts-farther", "norm-predicts-farther-at-a-higher-rate", "norm-promises-more")
@@ -285,9 +286,9 @@ scale_and_depth.effective_rates(studies.result("effective_rate"), title=title)
 # (Li and Arora 2019).
 #
 # *Against it.* Liu et al. (2021) report for VGG16 on CIFAR-10 that rescaling the weights, which does not raise the
-# effective rate, tests like decay: then the effective rate is not all that decay does. (That the effective rate goes on
-# rising, as they also report, did not show here.) And invariance protects *these* weights only: gamma, beta and the
-# head set the limit of the rate (`limit-lies-elsewhere`, chapter 06).
+# effective rate, tests like decay: then the benefit of decay does not hang on a higher effective rate. (That the
+# effective rate goes on rising, as they also report, did not show here.) And invariance protects *these* weights only:
+# gamma, beta and the head set the limit of the rate (`limit-lies-elsewhere`, chapter 06).
 #
 # ## 4. Signal propagation
 #
@@ -415,9 +416,8 @@ ten
 figures.ten_figures(papers.stored_results(), title="Ten figures of the papers, redrawn on small networks")
 
 # %% [markdown]
-# Read the table beside the pictures: same direction does not mean same size, and no paper is refuted by a network of
-# thirty units. Where a verdict is *partly*, the table says which half did not show. And what of this chapter's own
-# claims?
+# Same direction does not mean same size, and a small network refutes no paper. Where a verdict is *partly*, the table
+# says which part did not show. Last, this chapter's own claims.
 
 # %%
 takeaway(

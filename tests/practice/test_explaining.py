@@ -92,6 +92,7 @@ def test_other_answers_are_refused(answers):
             "verdict: expected one of supported, partly, not supported here, got 'true'",
         ),
     ],
+    ids=["a cell too few", "no such letter", "no such verdict"],
 )
 def test_an_unfit_table_is_refused(change, message, tmp_path):
     record = yaml.safe_load(FILE.read_text(encoding="utf-8"))
