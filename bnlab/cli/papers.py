@@ -16,7 +16,7 @@ from bnlab.experiments.papers.redrawn import Agreement
 
 app = typer.Typer(add_completion=False)
 
-BELOW = "Direction only: none of the paper's numbers is quoted. More of one: bnlab papers show ID"
+BELOW = "Direction only: no number of the paper is quoted. Details: bnlab papers show ID"
 
 Picture = Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the ten into a file.")]
 

@@ -23,7 +23,7 @@ def test_the_table_is_printed_within_80_columns():
         assert f"{row.id} " in said
         effects = [number for claim in row.claims for number in re.findall(r"[\d.]+", claim.measured)]
         assert all(number in said for number in effects)
-    assert said.endswith("none of the paper's numbers is quoted. More of one: bnlab papers show ID")
+    assert said.endswith(" Direction only: no number of the paper is quoted. Details: bnlab papers show ID")
     assert re.findall(r"^  (same direction|partly|not here)", done.stdout, re.MULTILINE) == [
         row.verdict for row in papers.from_stored()
     ]
