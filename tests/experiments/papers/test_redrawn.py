@@ -1,5 +1,6 @@
 """A redrawn figure, on made-up claims: the rule, what it says of itself, and its table."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -77,8 +78,6 @@ def test_the_headline_adds_what_falls_short(effects, headline):
 
 
 def censored():
-    import dataclasses  # noqa: PLC0415
-
     one = judged(SUPPORTED).redrawn
     exact = dataclasses.replace(one.findings[0].declaration, exact=True)
     found = (dataclasses.replace(one.findings[0], declaration=exact),)
