@@ -108,8 +108,9 @@ DIGITS = Script(
                 ),
             ),
             marks=("    model.train()", "for _ in range(EPOCHS)"),
-            rule=None,
-            sight="It is handed a network in some mode, and cannot know where your loop switches it.",
+            rule="BN004",
+            sight="It is handed a network in some mode and cannot see where your loop switches it, but it sees the "
+            "trace: statistics that stood still while the weights moved on.",
             why="`accuracy` leaves the model in evaluation mode, and `model.train()` stands before the loop over the "
             "epochs, not in it. From the second epoch on the running statistics normalise, and stand still.",
             chapter="10_mistakes",
@@ -132,7 +133,7 @@ TRANSFER = Script(
         ),
         Bug(
             name="half frozen",
-            edits=(("            model.body.eval()\n", ""),),
+            edits=(("        model.body.eval()\n", ""),),
             marks=("model.body.requires_grad_(False)", "if frozen:"),
             rule="BN007",
             sight="It sees norms in training mode whose scale and shift are frozen.",
@@ -188,8 +189,8 @@ TISSUE = Script(
             marks=("update_bn(loader, model)",),
             rule="BN004",
             sight="It runs the data through the network, and finds other statistics than those that are stored.",
-            why="Averaged weights need statistics of their own. Those of the model that was trained are taken anew "
-            "here, and the averaged one keeps what it was copied with.",
+            why="Averaged weights need statistics of their own. Those of the last model that was trained are taken "
+            "anew here, and the averaged one keeps a copy of its old ones.",
             chapter="14_production",
         ),
     ),

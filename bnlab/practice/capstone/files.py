@@ -74,7 +74,9 @@ def examined(folder: Path) -> Report:
         with redirect_stdout(StringIO()):
             return within(SECONDS_OF_THE_SCRIPT, _examined, patient)
     except OutOfTime:
-        raise ValueError(f"{SCRIPT}: expected a training of seconds, got one of over 2 minutes") from None
+        raise ValueError(
+            f"{SCRIPT}: expected a training of seconds, got one of over {SECONDS_OF_THE_SCRIPT:g} s"
+        ) from None
     except Exception as error:  # what an edited script may raise
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{SCRIPT}: expected {PATIENT}() to run, got {said:.300}") from None

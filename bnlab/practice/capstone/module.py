@@ -118,7 +118,7 @@ def _try_backward(attempt: Callable[..., nn.Module], case: Case) -> dict[str, An
         y = _called(layer, given, *others)
         _expect_own_backward(y)
         with _Unaided():
-            torch.autograd.backward(y, torch.tensor(eighths(70, *x.shape), dtype=y.dtype))
+            torch.autograd.backward((y * torch.tensor(eighths(70, *x.shape), dtype=y.dtype)).sum())
         for name, value in (("x", given), ("weight", layer.weight), ("bias", layer.bias)):
             results[f"gradient of {name} in {mode}"] = _gradient(value)
     return results

@@ -1,4 +1,6 @@
-"""Tell benign from malignant tissue by 30 measurements; what serves is the average of the last epochs' weights."""
+"""Tell benign from malignant tissue by 30 measurements; what serves is the average of three trainings."""
+
+from copy import deepcopy
 
 import torch
 from sklearn.datasets import load_breast_cancer
@@ -6,7 +8,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 from torch.utils.data import DataLoader, TensorDataset
 
-WIDTH, EPOCHS, AVERAGED, BATCH_SIZE = 32, 8, 4, 32
+WIDTH, EPOCHS, RUNS, BATCH_SIZE = 32, 5, 3, 32
 
 
 def make_data(seed=0):
@@ -56,19 +58,25 @@ def train_step(model, batch, optimizer):
     optimizer.step()
 
 
+def fit(model, loader):
+    """The trained model."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+    for _ in range(EPOCHS):
+        for batch in loader:
+            train_step(model.train(), batch, optimizer)
+    return model
+
+
 def train(seed=0):
     """The averaged model, its loader, and its accuracy on the test examples."""
     torch.manual_seed(seed)
     training, (test_x, test_y) = make_data(seed)
     loader = DataLoader(TensorDataset(*training), BATCH_SIZE, shuffle=True, drop_last=True)
-    model = Network()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    averaged = AveragedModel(model)
-    for epoch in range(EPOCHS):
-        for batch in loader:
-            train_step(model.train(), batch, optimizer)
-        if epoch >= EPOCHS - AVERAGED:
-            averaged.update_parameters(model)
+    begun = Network()
+    averaged = AveragedModel(begun)
+    for _ in range(RUNS):
+        model = fit(deepcopy(begun), loader)
+        averaged.update_parameters(model)
     update_bn(loader, averaged)
     with torch.no_grad():
         right = averaged.eval()(test_x).argmax(1) == test_y

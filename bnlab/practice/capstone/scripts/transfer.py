@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
-WIDTH, EPOCHS, BATCH_SIZE = 32, 8, 32
+WIDTH, EPOCHS, BATCH_SIZE = 32, 6, 32
 
 
 def make_data(digits):
@@ -43,14 +43,19 @@ def train_step(model, batch, optimizer):
     optimizer.step()
 
 
+def into_training(model, *, frozen):
+    """The modes in which it trains; a frozen body is used as it is."""
+    model.train()
+    if frozen:
+        model.body.requires_grad_(False)
+        model.body.eval()
+
+
 def fit(model, loader, optimizer, *, frozen):
-    """Train; a frozen body is used as it is."""
+    """Train, with a rate that falls to 0."""
     schedule = CosineAnnealingLR(optimizer, EPOCHS * len(loader))
     for _ in range(EPOCHS):
-        model.train()
-        if frozen:
-            model.body.requires_grad_(False)
-            model.body.eval()
+        into_training(model, frozen=frozen)
         for batch in loader:
             train_step(model, batch, optimizer)
             schedule.step()
@@ -81,7 +86,7 @@ def train(seed=0):
 def for_the_doctor():
     """What the doctor looks at: the network as its head trains, its loader, its optimizer and its step."""
     model, loader, optimizer, _ = train()
-    fit(model, loader, optimizer, frozen=True)
+    into_training(model, frozen=True)
     return {"model": model, "loader": loader, "optimizer": optimizer, "train_step": train_step}
 
 
