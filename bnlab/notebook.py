@@ -17,7 +17,7 @@ from bnlab import runtime
 from bnlab.figures import style
 
 PIXELS_PER_INCH = 144  # half as many again as a screen shows at the figure's nominal size: crisp, and tens of kilobytes
-SHADES = 128  # of a picture: three times as small as with all of them, where bands overlap, and as good to look at
+SHADES = 256  # of a picture: three times as small as with all of them, where bands overlap, and as good to look at
 
 
 def setup(seed: int = 0) -> None:
@@ -107,7 +107,8 @@ def _png(figure: Figure) -> tuple[bytes, dict[str, int]]:
     """The picture, without matplotlib's version in it, and the width and height at which a browser should show it."""
     drawn, stored = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=PIXELS_PER_INCH)
-    picture = Image.open(drawn).convert("RGB").quantize(SHADES, dither=Image.Dither.NONE)
+    rare_ones_too = Image.Quantize.MAXCOVERAGE  # others make a few pink dots grey
+    picture = Image.open(drawn).convert("RGB").quantize(SHADES, rare_ones_too, kmeans=1, dither=Image.Dither.NONE)
     picture.save(stored, format="png", optimize=True)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return stored.getvalue(), {"width": width, "height": height}
