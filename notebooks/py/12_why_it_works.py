@@ -353,8 +353,8 @@ title = "Three steps at a rate of 1 blow a plain network up, and leave one with 
 scale_and_depth.activations_after_steps(studies.result("activation_growth"), title=title)
 
 # %% [markdown]
-# At a rate of 1 the plain network's activations leave float32; with norms all lines lie on the start. At small rates
-# nothing blows up without norms either, activations *shrink*: so this speaks of large rates alone.
+# At a rate of 1 the plain network's activations leave float32; with norms all lines lie on the start. At a rate of 0.1
+# they *shrink* without norms (at 0.3 mostly): so this speaks of large rates alone.
 #
 # For depth this explanation is at its strongest: it predicts that plain networks have a limit and that skips lift it,
 # since with norms the $l$-th branch is about $1/l$ of what it joins (De and Smith 2020; chapter 08). SkipInit, 40
