@@ -33,7 +33,8 @@ test: setup ## Run all tests, doctests and notebooks [PYTEST_ARGS="-k eps"]
 	@personal=$$(mktemp -d) && trap 'rm -rf "$$personal"' EXIT && trap 'exit 130' HUP INT TERM && \
 	BNLAB_DATA_DIR="$$personal/data" BNLAB_CACHE_DIR="$$personal/cache" IPYTHONDIR="$$personal/ipython" \
 	BNLAB_NUM_THREADS=1 \
-	$(python) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n auto --dist loadscope $(PYTEST_ARGS)
+	$(python) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
+	--no-loadscope-reorder -n auto --dist loadscope $(PYTEST_ARGS)
 
 check: setup ## Check format, style and types
 	@$(python) -m ruff format --check

@@ -49,6 +49,23 @@ def test_a_claim_is_shown_with_all_that_the_ledger_says():
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+SMALLER = {  # studies on which the verdicts of these claims are the ledger's all the same
+    name: Study(name, name, changes)
+    for name, changes in {
+        "signal_propagation": (("width", 48), ("batch_size", 128), ("scales", (0.5, 1.0))),
+        "residual_signal": (("width", 8), ("batch_size", 32), ("seeds", tuple(range(5)))),
+    }.items()
+}
+
+
+@pytest.fixture
+def smaller(monkeypatch):
+    """The studies of these claims with narrower networks."""
+    for name, study in SMALLER.items():
+        monkeypatch.setitem(STUDIES, name, study)
+
+
+@pytest.mark.usefixtures("smaller")
 def test_a_claim_is_run_from_another_seed():
     done = run("claims", "run", CHEAP, "--seed", "4")
     assert (done.returncode, done.stderr) == (0, "")
@@ -56,6 +73,7 @@ def test_a_claim_is_run_from_another_seed():
     assert re.fullmatch(found, done.stdout)
 
 
+@pytest.mark.usefixtures("smaller")
 def test_claims_of_several_studies_are_told_as_they_get_ready_and_stand_in_json_as_asked_for():
     asked = [OTHER, CHEAP, "gradient-grows-toward-input"]
     done = run("claims", "run", *asked, "--seed", "4", "--json")
@@ -65,13 +83,6 @@ def test_claims_of_several_studies_are_told_as_they_get_ready_and_stand_in_json_
     assert (start, parts[::2]) == ("", ["1", "2"])
     told = [re.findall(r"^  ([\w-]+): ", part, re.MULTILINE) for part in parts[1::2]]
     assert sorted(told) == [asked[:1], asked[1:]]
-
-
-@pytest.fixture
-def smaller(monkeypatch):
-    """The study of the cheap claim with narrower networks, on which its verdicts are the ledger's all the same."""
-    changes = (("width", 48), ("batch_size", 128), ("scales", (0.5, 1.0)))
-    monkeypatch.setitem(STUDIES, "signal_propagation", Study("signal_propagation", "signal_propagation", changes))
 
 
 @pytest.mark.usefixtures("smaller")
@@ -187,9 +198,14 @@ def nobody_is_left_of(group):
 
 
 def test_ctrl_c_keeps_the_claims_that_are_finished():
-    command = [sys.executable, "-m", "bnlab", "claims", "run", CHEAP, "lr-tolerance-digits", "--json"]
+    code = (
+        "from bnlab.cli import app\n"
+        "from bnlab.experiments.studies import STUDIES, Study\n"
+        f"STUDIES.update({SMALLER!r})\n"
+        f"app({['claims', 'run', CHEAP, 'lr-tolerance-digits', '--json']!r})"
+    )
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     for line in process.stderr:
         if line.startswith("      "):  # what the first claim measured

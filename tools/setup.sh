@@ -68,9 +68,12 @@ choose_python || exit
 
 rm -f "$stamp"
 say "making .venv with $python and installing into it, once; this takes some minutes"
-"$python" -m venv --clear .venv
+# The pip that comes with a Python may be years old, and several times slower than today's. To compile all that is
+# installed would take another minute; what is imported is compiled then, once.
+"$python" -m venv --clear --upgrade-deps .venv
 {
-    .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off -e '.[dev]' -c constraints.txt &&
+    .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-compile \
+        -e '.[dev]' -c constraints.txt &&
         printf '%s\n' "$made_from" >"$stamp"
 } | show_large_downloads
 [ -e "$stamp" ] || { say "stopped, since pip could not install everything; its reason stands above" >&2; exit 1; }

@@ -18,7 +18,7 @@ case "$*" in
     -c*) exec "{real}" -c 'import sys
 {pretence}
 exec(sys.argv[1])' "$2" ;;
-    "-m venv --clear .venv") {clear}; rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+    "-m venv --clear --upgrade-deps .venv") {clear}; rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
     "-m pip install"*)
         tail -n 1 "$0" >>../pip.log # which fake this is
         echo 'Collecting torch'

@@ -299,7 +299,7 @@ def single_pixels_in_large_batches():
     model.add_module("head", nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 10)))
     loader = Batches(train.x, train.y, size=128, drop_last=True)
     optimizer = decayed(model, lr=0.1)
-    fit(model, loader, optimizer, epochs=16)
+    fit(model, loader, optimizer, epochs=32)
     return {
         "model": model,
         "loader": loader,

@@ -205,7 +205,7 @@ def stochastic_depth():
     train = pictures().train
     loader = Batches(train.x, train.y, size=64)
     optimizer = decayed(model, lr=0.03)
-    fit(model, loader, optimizer, epochs=4)
+    fit(model, loader, optimizer, epochs=8)
     return trained(model, loader, optimizer, step_with(optimizer))
 
 

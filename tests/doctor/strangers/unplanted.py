@@ -63,7 +63,7 @@ def discriminator_on_mixed_batches():
         return usual(model, torch.cat([real, painted]))
 
     loader = Batches(train.x, size=64, drop_last=True)
-    fit(model, loader, optimizer, epochs=4, train_step=train_step)
+    fit(model, loader, optimizer, epochs=8, train_step=train_step)
     return trained(model, loader, optimizer, train_step)
 
 
@@ -253,7 +253,7 @@ def norms_of_their_own_for_two_domains():
     model = TwoScanners()
     optimizer = decayed(model, lr=0.05)
     train_step = step_with(optimizer, scan)
-    fit(model, loader, optimizer, epochs=5, train_step=train_step)
+    fit(model, loader, optimizer, epochs=10, train_step=train_step)
     return trained(model, loader, optimizer, train_step)
 
 
