@@ -267,6 +267,7 @@ found
 # | [13 Fast kernels](13_fast_kernels.ipynb) | How fast can it be, and what does speed cost? | 90, elective |
 # | [14 Production](14_production.ipynb) | What happens to it on its way into production? | 60 |
 # | [15 The interview](15_interview.ipynb) | How do you answer when somebody asks you about it? | 45 |
+# | [16 The capstone](16_capstone.ipynb) | What can you do in an hour, on your own? | 60 |
 #
 # Three aids lie beside them: the [cheat sheet](../notebooks/aids/cheatsheet.md), one page to print, the
 # [notation](../notebooks/aids/notation.md), which names every symbol, and the

@@ -1,6 +1,6 @@
 """What a capstone comes to: a score for each part, at the hour and at the end, a word, and what to read again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -61,8 +61,7 @@ class Result:
     @property
     def total(self) -> Shares:
         """The mean of the parts by their weights."""
-        weighed = [(weight, self.parts[name]) for name, weight in WEIGHTS.items()]
-        return Shares(*(sum(weight * shares[i] for weight, shares in weighed) / sum(WEIGHTS.values()) for i in (0, 1)))
+        return Shares(*(total({name: both[i] for name, both in self.parts.items()}) for i in (0, 1)))
 
     @cached_property
     def cells(self) -> dict[str, list[str] | None]:
@@ -104,16 +103,10 @@ class Result:
         return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
     def decide(self) -> Decision:
-        """The word, by the rule, from the scores at the hour in whole percent."""
-        score, flags = percent(self.total.hour), len(self.red_flags())
-        low = [f"{name}: {percent(one.hour)}%" for name, one in self.parts.items() if percent(one.hour) < WEAK]
-        said = "no red flag said" if not flags else f"{flags} red flag{'s' * (flags > 1)} said"
-        reasons = (f"{score}% at the hour", *([f"below {WEAK}%: {'; '.join(low)}"] if low else []), said)
+        """The word, by the rule, for what was reached at the hour."""
         if not self._events:
             return Decision("not taken", ("nothing was handed in, so there is nothing to judge",))
-        if score >= STRONG and not low and not flags:
-            return Decision("ready", reasons)
-        return Decision("nearly there" if score >= WEAK and flags < TOO_MANY_RED_FLAGS else "not yet", reasons)
+        return decide({name: both.hour for name, both in self.parts.items()}, len(self.red_flags()))
 
     @cached_property
     def _events(self) -> dict[str, Event]:
@@ -166,6 +159,32 @@ class Result:
             good = answer is not None and percent(answer.score) >= STRONG and not answer.red_flags
             if not good or not self.answered_in_time(id_):
                 yield questions()[id_].chapter, f"`{id_}`"
+
+
+def total(parts: Mapping[str, float]) -> float:
+    """The mean of the shares of the parts by their weights.
+
+    Example:
+        >>> round(total({"the module": 1.0, "the script": 0.5, "the plots": 0.0, "the questions": 0.5}), 3)
+        0.65
+    """
+    return sum(weight * parts[name] for name, weight in WEIGHTS.items()) / sum(WEIGHTS.values())
+
+
+def decide(parts: Mapping[str, float], red_flags: int) -> Decision:
+    """The word for a capstone, by the rule; scores count in whole percent, as they are shown.
+
+    Args:
+        parts: the share that was reached at the hour, by the part's name.
+        red_flags: how many were said.
+    """
+    score = percent(total(parts))
+    low = [f"{name}: {percent(share)}%" for name, share in parts.items() if percent(share) < WEAK]
+    said = f"{red_flags} red flag{'s' * (red_flags > 1)} said" if red_flags else "no red flag said"
+    reasons = (f"{score}% at the hour", *([f"below {WEAK}%: {'; '.join(low)}"] if low else []), said)
+    if score >= STRONG and not low and not red_flags:
+        return Decision("ready", reasons)
+    return Decision("nearly there" if score >= WEAK and red_flags < TOO_MANY_RED_FLAGS else "not yet", reasons)
 
 
 def best(checks: list[Event]) -> float:

@@ -28,6 +28,7 @@ CHAPTERS = (  # the notebooks' stems, in the order in which they are read
     "13_fast_kernels",
     "14_production",
     "15_interview",
+    "16_capstone",
 )
 MOST_WORDS = {"short": 85, "two_minutes": 340}  # what is said in 30 seconds and in two minutes, at 170 words a minute
 WIDEST_LINE = 76  # of what is written on the whiteboard, and of code: a terminal's 80 columns, less an indent

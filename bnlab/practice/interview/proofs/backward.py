@@ -1,6 +1,7 @@
 """Proofs of answers on the backward pass."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +43,44 @@ def statistics_detached(*, true_gradient: int = 0, detached_over_gain: int = 1) 
     (detached,) = torch.autograd.grad(((x - x.detach().mean()) * gain).sum(), x)
     zeros = torch.zeros_like(true)
     return torch.allclose(true, zeros + true_gradient) and torch.allclose(detached, zeros + gain * detached_over_gain)
+
+
+class _Normalise(torch.autograd.Function):
+    """x_hat of a batch, whose backward takes the statistics for constants if `through_statistics` is False."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, through_statistics: bool) -> Tensor:  # noqa: FBT001 - `apply` takes no keywords
+        inv_std = 1 / torch.sqrt(x.var(0, correction=0) + 1e-5)
+        x_hat = (x - x.mean(0)) * inv_std
+        ctx.save_for_backward(x_hat, inv_std)
+        ctx.through_statistics = through_statistics
+        return x_hat
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (grad_y,), (x_hat, inv_std) = grads, ctx.saved_tensors
+        if ctx.through_statistics:
+            grad_y = grad_y - grad_y.mean(0) - x_hat * (x_hat * grad_y).mean(0)
+        return inv_std * grad_y, None
+
+
+def own_function(
+    *, nodes: int = 1, right_passes: bool = True, constants_pass: bool = False, outputs_differ: bool = False
+) -> bool:
+    """A function of one's own in the graph, and what gradcheck says of a right backward and of a wrong one."""
+    x = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+    apply: Any = _Normalise.apply
+    right, wrong = (apply(x, through) for through in (True, False))
+    arithmetic = [one for one, _ in right.grad_fn.next_functions if one is not None and "Accumulate" not in one.name()]
+    passed = [
+        torch.autograd.gradcheck(lambda x, through=through: apply(x, through), x, raise_exception=False)
+        for through in (True, False)
+    ]
+    return (
+        1 + len(arithmetic) == nodes
+        and passed == [right_passes, constants_pass]
+        and torch.equal(right, wrong) is not outputs_differ
+    )
 
 
 def sum_hides_errors(
