@@ -20,8 +20,7 @@
 # be asked about: above all [03](03_mechanism_forward.ipynb), [04](04_mechanism_backward.ipynb),
 # [05](05_mechanism_inference.ipynb) and [10](10_mistakes.ipynb).
 #
-# Nothing depends on it. It is for finding out, while finding out is still cheap, and you can take it as often as you
-# like: the parts are drawn anew each time.
+# Nothing depends on it, and you can take it as often as you like: the parts are drawn anew each time.
 #
 # ## First, from memory
 #
@@ -100,9 +99,8 @@ takeaway(
 
 # %% [markdown]
 # The eight aspects are four things, each on features and on maps: the output in training, the gradients, the running
-# statistics, the output in evaluation. Each is tried by itself. The running statistics, for one, are set by the judge
-# before it looks at the evaluation, so that a wrong update does not cost you both. That has a consequence for how to
-# work: **save and check as soon as one thing stands**, even if nothing else does.
+# statistics, the output in evaluation. Each is tried by itself; a wrong update of the running statistics, for one, does
+# not spoil the evaluation too. So **save and check as soon as one thing stands**, even if nothing else does.
 #
 # Here is a way to spend the hour that leaves time for what goes wrong:
 
@@ -122,8 +120,7 @@ assert sum(plan.values()) == 60
 
 # %% [markdown]
 # Read the prompts early: an answer ripens while you do something else. Turn to the script before the backward, since a
-# tired reader finds no bugs. And if you sit for five minutes without a new thought, move on; the eight aspects and the
-# six answers are small on purpose.
+# tired reader finds no bugs. And if you sit for five minutes without a new thought, move on.
 #
 # ## The one tool that you have not used yet
 #
@@ -224,8 +221,6 @@ parts = {
     "the plots": (first + second) / 2,
     "the questions": sum(answers) / 4,
 }
-for name, share in parts.items():
-    print(f"{name:14} {share:4.0%} of {WEIGHTS[name]}")
 decision = decide(parts, red_flags=0)
 print(f"{decision.word}: {'; '.join(decision.reasons)}")
 
@@ -253,8 +248,8 @@ takeaway(
 )
 
 # %% [markdown]
-# That is meant. Whoever writes the layer, finds every bug and cannot explain what a plot shows has three quarters of
-# the points and part of what the word promises. It holds the other way round as well.
+# That is meant. Whoever writes the layer, finds every bug and cannot explain what a plot shows has three quarters of the
+# points and part of what the word promises.
 #
 # ## What the report says
 #
@@ -282,9 +277,8 @@ Outcome(*tests).picture()
 
 # %% [markdown]
 # Four topics she had before she came, four she has won, and two are left. A better second test is partly due to having
-# seen its questions, so do not read the difference as the course's merit; read the rows that are still wrong, and
-# believe those. If you have not taken one of the two, the report says so and what to do. The test after the course
-# takes ten minutes: `posttest()`, from `bnlab.practice`.
+# seen its questions, so believe the rows that are still wrong before the difference. If you have not taken one of the
+# two, the report says what to do; the test after the course is `posttest()`, from `bnlab.practice`.
 
 # %%
 gained = [after.item.topic for before, after in zip(*tests, strict=True) if after.right and not before.right]
@@ -302,7 +296,7 @@ assert (len(gained), len(left)) == (4, 2)
 # ```
 #
 # It draws the parts, starts the clock, and lays a folder `capstone/1` beside this notebook, with `batch_norm.py` and
-# `train.py` in it; a double click opens them in JupyterLab's editor. It also lists the calls, of which these are all:
+# `train.py` in it; a double click opens them in JupyterLab's editor. These are all the calls:
 #
 # | call | what it does |
 # |---|---|
@@ -315,27 +309,25 @@ assert (len(gained), len(left)) == (4, 2)
 # | `capstone.mark("id", [1, 3], red_flags=[])` | you made points 1 and 3, and said no red flag |
 # | `capstone.report()` | the end, and the report |
 #
-# If a file is gone or spoilt, delete it and call `capstone.begin()` again: while a capstone is open it goes on with it
-# and lays only what is missing. What you wrote is never written over.
+# If a file is gone or spoilt, delete it and call `capstone.begin()` again: while a capstone is open it lays what is
+# missing, and writes over nothing.
 #
 # ## After the course
 #
 # Read what the report lists, and take another capstone a week later, not the next day: what is still there in a week is
-# yours. There are three modules, three scripts, and plots and questions for several rounds; what comes is what you have
-# had least often. Between two rounds, `bnlab interview review` asks the questions that you are about to forget.
+# yours. What is drawn is what you have had least often. Between two rounds, `bnlab interview review` asks the questions
+# that you are about to forget.
 #
-# Then leave the exercises. Run `bnlab doctor` over a network of your own, or of somebody whom you can ask. Take a claim
-# of the ledger that you doubt, and run it on other seeds. Read one of the papers of chapter
-# [12](12_why_it_works.ipynb) with its figure beside your own. And explain batch norm to somebody who has not asked for
-# it, in two minutes; their first question will be better than ours.
+# Then leave the exercises. Run `bnlab doctor` over a network of your own. Take a claim of the ledger that you doubt, and
+# run it on other seeds. Read one of the papers of chapter [12](12_why_it_works.ipynb) with its figure beside your own.
+# And explain batch norm in two minutes to somebody who has not asked; their first question will be better than ours.
 #
 # ## What is contested
 #
 # *Whether an hour without help measures anything*, now that help is always at hand. We think that it measures what you
-# can judge: you can tell whether a layer is right, yours or a machine's, if you could have written it. *Whether marks
-# that you give yourself can be trusted.* They are as honest as you are, and nobody else sees them. *Whether the weights
-# are the right ones.* They are a choice; they stand in one line of `bnlab.practice.capstone.scoring`, to be argued
-# with.
+# can judge: whether a layer is right, yours or a machine's, is told best by somebody who could have written it. *Whether
+# marks that you give yourself can be trusted.* They are as honest as you are, and nobody else sees them. *Whether the
+# weights are right.* They are a choice, in one line of `bnlab.practice.capstone.scoring`, to be argued with.
 #
 # ## In one sentence
 #
