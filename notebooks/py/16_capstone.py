@@ -248,8 +248,8 @@ takeaway(
 )
 
 # %% [markdown]
-# That is meant. Whoever writes the layer, finds every bug and cannot explain what a plot shows has three quarters of the
-# points and part of what the word promises.
+# That is meant. Whoever writes the layer, finds every bug and can explain nothing has seven tenths of the points and
+# part of what the word promises.
 #
 # ## What the report says
 #
@@ -296,18 +296,9 @@ assert (len(gained), len(left)) == (4, 2)
 # ```
 #
 # It draws the parts, starts the clock, and lays a folder `capstone/1` beside this notebook, with `batch_norm.py` and
-# `train.py` in it; a double click opens them in JupyterLab's editor. These are all the calls:
-#
-# | call | what it does |
-# |---|---|
-# | `capstone.status()` | the clock, and how far each part is |
-# | `capstone.check()` | checks `batch_norm.py` as it is saved |
-# | `capstone.name_bugs(12, 31, 40)` | names three lines of `train.py`, once; after the doctor once more |
-# | `capstone.doctor()` | what the doctor finds, once your lines are sealed |
-# | `capstone.questions()` | the two plots and the four questions |
-# | `capstone.done("id", 60)` | you have answered, and think that it was 60% of a full answer: the rubric |
-# | `capstone.mark("id", [1, 3], red_flags=[])` | you made points 1 and 3, and said no red flag |
-# | `capstone.report()` | the end, and the report |
+# `train.py` in it; a double click opens them in JupyterLab's editor. It also prints the calls that you will need:
+# beside those above, `capstone.questions()` for the plots and the prompts, `capstone.done(...)` when you have answered
+# one, `capstone.mark(...)` for your marks, and `capstone.report()` for the end.
 #
 # If a file is gone or spoilt, delete it and call `capstone.begin()` again: while a capstone is open it lays what is
 # missing, and writes over nothing.
@@ -318,16 +309,18 @@ assert (len(gained), len(left)) == (4, 2)
 # yours. What is drawn is what you have had least often. Between two rounds, `bnlab interview review` asks the questions
 # that you are about to forget.
 #
-# Then leave the exercises. Run `bnlab doctor` over a network of your own. Take a claim of the ledger that you doubt, and
-# run it on other seeds. Read one of the papers of chapter [12](12_why_it_works.ipynb) with its figure beside your own.
-# And explain batch norm in two minutes to somebody who has not asked; their first question will be better than ours.
+# Then leave the exercises. Run `bnlab doctor` over a network of your own. Take a claim of the ledger that you doubt,
+# and run it on other seeds. Read one of the papers of chapter [12](12_why_it_works.ipynb) with its figure beside your
+# own. And explain batch norm in two minutes to somebody who has not asked; their first question will be better than
+# ours.
 #
 # ## What is contested
 #
 # *Whether an hour without help measures anything*, now that help is always at hand. We think that it measures what you
-# can judge: whether a layer is right, yours or a machine's, is told best by somebody who could have written it. *Whether
-# marks that you give yourself can be trusted.* They are as honest as you are, and nobody else sees them. *Whether the
-# weights are right.* They are a choice, in one line of `bnlab.practice.capstone.scoring`, to be argued with.
+# can judge: whether a layer is right, yours or a machine's, is told best by somebody who could have written it.
+# *Whether marks that you give yourself can be trusted.* They are as honest as you are, and nobody else sees them.
+# *Whether the weights are right.* They are a choice, in one line of `bnlab.practice.capstone.scoring`, to be argued
+# with.
 #
 # ## In one sentence
 #

@@ -1,6 +1,7 @@
 """What the capstone says: its rules, where you are, what a check found, the questions before and after an answer."""
 
 import math
+from textwrap import fill
 from typing import TypeAlias
 
 from bnlab.practice.capstone.files import PAGE, SCRIPT
@@ -135,15 +136,15 @@ def asked(capstone: Capstone) -> Note:
 def unfolded(capstone: Capstone, id_: str) -> Note:
     """The rubric, the red flags and the short answer."""
     question = questions()[id_]
-    listed = [
-        code("\n".join(f"{number}. {item}" for number, item in enumerate(items_of(question, part), start=1)))
-        for part in ("rubric", "red_flags")
-    ]
+    points, flags = (
+        code("\n".join(fill(f"{number}. {item}", 76, subsequent_indent="   ") for number, item in enumerate(items, 1)))
+        for items in (items_of(question, "rubric"), items_of(question, "red_flags"))
+    )
     paragraphs = [
         "A full answer makes these points, with their weights:",
-        listed[0],
+        points,
         "Red flags:",
-        listed[1],
+        flags,
         f"In 30 seconds: {' '.join(question.answers.short.split())}",
         f'Mark what you said, not what you meant: `capstone.mark("{id_}", [1, 3], red_flags=[])`.',
     ]
