@@ -71,6 +71,7 @@ def test_a_claim_is_run_from_another_seed():
     assert (done.returncode, done.stderr) == (0, "")
     found = rf"signal_propagation: \d+ s \(1 of 1 studies\)\n  {CHEAP}: {ledger()[CHEAP].verdict}\n      .* times\n"
     assert re.fullmatch(found, done.stdout)
+    assert run("claims", "run", CHEAP).stdout.splitlines()[-1] != done.stdout.splitlines()[-1]  # what seed 0 measures
 
 
 @pytest.mark.usefixtures("smaller")
