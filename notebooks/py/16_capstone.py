@@ -337,8 +337,7 @@ assert (len(gained), len(left)) == (4, 2)
 # ## Say it in an interview
 #
 # > "I have written it once from nothing, with its own backward, and checked it against the library's, in training and
-#    in
-# > evaluation. What I got wrong first was the running variance."
+# > in evaluation. What I got wrong first was the running variance."
 #
 # Say what *you* got wrong first. These two ask for it:
 
