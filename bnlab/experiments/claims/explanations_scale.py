@@ -1,5 +1,7 @@
 """What chapter 12 claims of scale and depth: invariant weights, what decay does to them, and gradients that grow."""
 
+import numpy as np
+
 from bnlab.experiments.claims.claim import Declaration, Measured, gain_in_points
 from bnlab.experiments.studies.activation_growth import Result as ActivationResult
 from bnlab.experiments.studies.effective_rate import Result as RateResult
@@ -35,8 +37,9 @@ def _closer_by_the_schedule(result: ScaleResult) -> Measured:
 
 
 def _absorbed(product: float, rate: float, other: float, result: RateResult) -> Measured:
+    """How many times less the effective rate changes, up or down, than the rate."""
     raised = result.effective_rate(product, other)[-1] / result.effective_rate(product, rate)[-1]
-    return Measured(other / rate / raised)
+    return Measured(other / rate / np.maximum(raised, 1 / raised))
 
 
 def _cost_of_a_huge_rate(result: RateResult) -> Measured:

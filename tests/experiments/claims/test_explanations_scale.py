@@ -52,6 +52,8 @@ def norms_at_the_end(product, values):
 def test_what_the_norm_absorbs_is_how_much_longer_the_weights_are_at_the_end():
     without = norms_at_the_end("0", {1.0: 3.0, 100.0: 270.0})
     assert measured("norm-absorbs-rate", squared_norm=without) == constant(90.0)
+    too_long = norms_at_the_end("0", {1.0: 3.0, 100.0: 900.0})  # a third of the effective rate is a change as well
+    assert measured("norm-absorbs-rate", squared_norm=too_long) == constant(100 / 3)
     decayed = norms_at_the_end("0.01", {1.0: 0.5, 1000.0: 400.0})
     assert measured("decay-forgets-the-rate", squared_norm=decayed) == constant(800.0)
 

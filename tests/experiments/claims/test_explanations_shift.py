@@ -51,7 +51,7 @@ def test_drifts_are_compared_at_the_common_rate():
 def test_gradient_shifts_are_compared_at_the_common_rate():
     distance = {"no_norm": at_rate(1, 0.4), "batch_norm": at_rate(1, 0.1), "batch_norm 0.5": at_rate(1, 0.05)}
     assert measured("norm-shifts-gradient-more", distance=distance).values == constant(0.25)
-    assert measured("two-shifts-part", distance=distance).values == constant(2.0)
+    assert measured("noise-held-gradient-steadier", distance=distance).values == constant(2.0)
 
 
 def test_a_gain_is_in_points_and_carries_the_test_sets_error():
