@@ -10,6 +10,9 @@ BENCH ?=
 # Waiting threads that spin slow every other process down, up to tenfold on two cores.
 export OMP_WAIT_POLICY = passive
 
+# The set-up compiles nothing; without this, where the variable is set, every process would compile all that it imports.
+export PYTHONDONTWRITEBYTECODE =
+
 python = .venv/bin/python
 
 .PHONY: help setup lab reset test check notebooks claims studies bench clean
