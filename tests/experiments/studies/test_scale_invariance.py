@@ -42,6 +42,15 @@ def test_without_a_norm_the_logits_grow_by_the_scale_of_every_layer(result):
     assert (result.gradient["no_norm"][2] > 10).all()
 
 
+def test_the_cosine_is_that_of_the_layer_where_it_is_largest(result, batch):
+    for seed, cosine in zip(SMALL.seeds, result.cosine["no_norm"][1], strict=True):
+        found = study.probe(study.network(SMALL, "no_norm", inputs=64, seed=seed), 1.0, batch)
+        pairs = zip(found.gradients, found.weights, strict=True)
+        layers = [((g * w).sum() / (g.norm() * w.norm())).abs().item() for g, w in pairs]
+        assert cosine == pytest.approx(max(layers))
+        assert cosine > 1.01 * min(layers)
+
+
 def test_a_probe_is_what_a_network_with_scaled_weights_gives_and_leaves_the_model_alone(batch):
     model = study.network(SMALL, "batch_norm", inputs=64, seed=3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
