@@ -60,16 +60,22 @@ recall("12")
 # First, what moves? Two definitions go by one name. **Ioffe and Szegedy** (2015) mean the *distribution* of a layer's
 # input: we measure how far a unit's mean moves in a step, in standard deviations, and call it drift (chapter 02).
 # **Santurkar et al.** (2018) mean the layer's *task*: how far the gradient of its weights moves because the layers
-# below made their step, and it not yet. Two layers of one weight each, one example, by hand: input 1, $w_1=1$, $w_2=2$,
-# target 3, loss $\tfrac12(w_2w_1-3)^2$, and a step of rate 0.25. Then write the second definition yourself:
+# below made their step, and it not yet. By hand: four examples of two features; the target is the first. A unit with
+# batch norm reads the first feature, and after a step of the layers below the second. Then write the second definition
+# yourself:
 
 # %%
-w1, w2, rate = 1.0, 2.0, 0.25
-error = w2 * w1 - 3
-new_w1 = w1 - rate * error * w2
-print(f"input of layer 2: {w1} to {new_w1}, so it moved by {new_w1 - w1}")
-before, after = error * w1, (w2 * new_w1 - 3) * new_w1
-print(f"gradient of w2: {before} to {after}, so it moved by {abs(after - before)}")
+corners = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+target, gradients = corners[:, 0], []
+for feature in (0, 1):
+    h = batch_norm(corners[:, [feature]], None, None, training=True, eps=1e-12)[:, 0]
+    gradients.append(((h - target) * h).mean().item())  # of a weight of 1 behind the unit, by half the squared error
+    print(f"reads feature {feature + 1}: it puts out {h.tolist()}, the gradient of the weight is {gradients[-1]:.0f}")
+takeaway(
+    "Two values at 1 and two at -1, before and after: the distribution has not moved, and the gradient has. Whoever "
+    "says covariate shift must say which.",
+    np.allclose(gradients, [0, 1]),
+)
 
 
 # %%
@@ -161,24 +167,8 @@ shift_and_smoothness.shifts_over_training(noisy, 1, title=title)
 # Santurkar et al. found this second shift often no smaller with batch norm. Here it is smaller, and the cosine, which
 # knows no lengths, agrees; the lengths themselves cannot simply be compared (next section). Nor can the noisy arms be
 # compared across the panels: for drift their noise is drawn anew, for the gradient it is held, since only the layers
-# below are to move. That the two shifts are two quantities can be seen by hand:
-
-# %%
-# Four examples of two features; the target is the first. A unit with batch norm, in front of a weight of 1, reads the
-# first feature, and after a step of the layers below the second. The loss is half the squared error.
-corners = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
-target, gradients = corners[:, 0], []
-for feature in (0, 1):
-    h = batch_norm(corners[:, [feature]], None, None, training=True, eps=1e-12)[:, 0]
-    gradients.append(((h - target) * h).mean().item())
-    print(f"reads feature {feature + 1}: it puts out {h.tolist()}, the gradient of the weight is {gradients[-1]:.0f}")
-takeaway(
-    "Two values at 1 and two at -1, before and after: the distribution has not moved, and the gradient has. Whoever "
-    "says covariate shift must say which.",
-    np.allclose(gradients, [0, 1]),
-)
-
-# %% [markdown]
+# below are to move.
+#
 # ## 2. Smoothness
 #
 # *It says:* batch norm makes the loss smoother, so that a gradient holds good over a longer step. *It predicts:* along
