@@ -117,7 +117,9 @@ def test_the_best_check_counts_not_the_last(desk, latest):
     desk.check()
     write_page(latest(), ("if ctx.training:", "if False:"))
     assert "6 of 8" in desk.check().headline
-    assert shares(desk.report(), "hour")[0] == 100
+    report = desk.report()
+    assert shares(report, "hour")[0] == 100
+    assert set(report.result.cells.values()) == {None}
 
 
 def test_the_doctor_is_forbidden_until_three_lines_are_sealed(desk, latest):
@@ -247,3 +249,11 @@ def test_an_export_carries_the_capstone_to_another_machine(desk, latest, tmp_pat
         capstone.answers().keys(),
     )
     assert shares(desk.report(), "hour")[:2] == [100, 33]
+
+
+def test_on_another_machine_the_files_lie_beside_the_notebook_again(desk, latest, tmp_path, monkeypatch):
+    desk.begin(seed=2, folder=tmp_path / "here" / "capstone")
+    write_page(latest())
+    (tmp_path / "here").rename(tmp_path / "there")
+    monkeypatch.chdir(tmp_path / "there")
+    assert desk.check().headline == "batch_norm.py: 8 of 8 right."
