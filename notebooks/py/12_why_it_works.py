@@ -134,7 +134,7 @@ for name in shown:
 gain = {arm: fit["no_norm"] - loss for arm, loss in fit.items()}
 takeaway(
     "Batch norm keeps inputs still, and a network with it tests better than one without even if they drift further: "
-    "for that, stillness is not necessary. Drift is not harmless: the stronger noise takes most of the gain in fit.",
+    "for that, stillness is not necessary. Nor is the noise harmless: the stronger one takes most of the gain in fit.",
     {claims[name].verdict for name in shown} == {"supported"}
     and gain["batch_norm 0.5"] < 0.3 * gain["batch_norm"] < 0.6 * gain["batch_norm"] < gain["batch_norm 0.25"],
 )

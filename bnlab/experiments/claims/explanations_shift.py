@@ -75,8 +75,8 @@ DECLARATIONS = (
     Declaration(
         id="noisy-norm-better",
         statement=(
-            "The network whose inputs drift most is still the better one: an MLP (MNIST-1D) with noise of 0.5 behind "
-            "its norms is 2 points above one without norm."
+            "Though its inputs drift further, an MLP (MNIST-1D) with noise of 0.5 behind its norms tests 2 points "
+            "better than one without norm and noise."
         ),
         source=SANTURKAR,
         study="noisy_norm",
@@ -90,7 +90,7 @@ DECLARATIONS = (
     Declaration(
         id="noisy-norm-fits-worse",
         statement=(
-            "Drift costs something: noise of 0.5 behind its norms raises the training loss of an MLP (MNIST-1D) by a "
+            "The noise costs something: at 0.5 behind the norms of an MLP (MNIST-1D) it raises the training loss by a "
             "factor of 1.1."
         ),
         source=f"{THIS_COURSE}, against a strong reading of {SANTURKAR}",
