@@ -9,6 +9,8 @@ from bnlab.practice.capstone.bugs import DIGITS, SCRIPTS, TISSUE, TRANSFER
 from bnlab.practice.interview.bank import CHAPTERS
 
 BUGS = {f"{script.id}: {bug.name}": (script, bug) for script in SCRIPTS.values() for bug in script.bugs}
+# What is not to be found, and the rule that several bugs break: together they would prove nothing of one of them.
+DOUBTFUL = {name: (script, bug) for name, (script, bug) in BUGS.items() if bug.rule in {None, "BN004"}}
 
 
 def run(text, **constants):
@@ -33,7 +35,7 @@ def test_the_sound_script_is_healthy_and_the_doctor_finds_in_the_planted_one_wha
     assert {bug.rule for bug in script.bugs} - {None} <= {one.id for one in examined(script.planted()).findings}
 
 
-@pytest.mark.parametrize(("script", "bug"), BUGS.values(), ids=BUGS)
+@pytest.mark.parametrize(("script", "bug"), DOUBTFUL.values(), ids=DOUBTFUL)
 def test_the_doctor_finds_a_bug_that_is_planted_alone_by_its_rule_or_not_at_all(script, bug):
     report = examined(script.planted(bug))
     assert report.healthy if bug.rule is None else bug.rule in {one.id for one in report.findings}
