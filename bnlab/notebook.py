@@ -11,7 +11,7 @@ import numpy as np
 from IPython.core.getipython import get_ipython
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
-from PIL import Image  # Pillow, which matplotlib asks for
+from PIL import Image
 
 from bnlab import runtime
 from bnlab.figures import style
