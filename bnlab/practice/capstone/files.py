@@ -58,6 +58,8 @@ def read_page(folder: Path) -> tuple[Any, str, datetime]:
     found = _named(file, CLASS, SECONDS_OF_THE_PAGE)
     if not isinstance(found, type):
         raise ValueError(f"{PAGE}: expected {CLASS} to be a class, got {type(found).__name__}")  # noqa: TRY004 - as for every bad file
+    if found.__module__ != file.stem:
+        raise ValueError(f"{PAGE}: expected {CLASS} to be written in it, got that of `{found.__module__}`")
     return found, file.read_text(encoding="utf-8"), datetime.fromtimestamp(file.stat().st_mtime, UTC)
 
 

@@ -2,9 +2,10 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +24,8 @@ from bnlab.practice.interview.bank import CHAPTERS
 
 LAYOUTS = ("features", "maps")
 RESHAPING = re.compile(
-    r"(Unsafe)?(View|ReshapeAlias|Permute|Transpose|T|Unsqueeze|Squeeze|Expand|Clone|Alias|AccumulateGrad)(Backward)?\d*"
+    r"(Unsafe)?(View|ReshapeAlias|Permute|Transpose|T|Unsqueeze|Squeeze|Expand|Clone|Alias|ToCopy|AccumulateGrad)"
+    r"(Backward)?\d*"
 )
 TAKEN = re.compile(r"(batch|layer|group|instance)_norm")  # in the names of torch's own functions
 
@@ -116,9 +118,7 @@ def _try_backward(attempt: Callable[..., nn.Module], case: Case) -> dict[str, An
         layer.zero_grad()
         given = torch.tensor(x, requires_grad=True)
         y = _called(layer, given, *others)
-        _expect_own_backward(y)
-        with _Unaided():
-            torch.autograd.backward((y * torch.tensor(eighths(70, *x.shape), dtype=y.dtype)).sum())
+        _differentiate((y * torch.tensor(eighths(70, *x.shape), dtype=y.dtype)).sum(), _nodes_behind(y))
         for name, value in (("x", given), ("weight", layer.weight), ("bias", layer.bias)):
             results[f"gradient of {name} in {mode}"] = _gradient(value)
     return results
@@ -174,6 +174,15 @@ class _Unaided(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+class _ByHand(_Unaided):
+    """Refuses autograd, too: in a backward gradients are off, unless somebody turns them on."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.is_grad_enabled():
+            raise Fault(None, "Its `backward` leaves the work to autograd; this page asks for the gradients by hand.")
+        return super().__torch_function__(func, types, args, kwargs)
+
+
 def _made(attempt: Callable[..., nn.Module], case: Case) -> nn.Module:
     """A layer in training, with a scale and a shift that are not those of the beginning."""
     channels, settings, *_ = case.arguments
@@ -212,23 +221,55 @@ def _gradient(of: Any) -> Tensor:
     return torch.zeros_like(of) if of.grad is None else of.grad
 
 
-def _expect_own_backward(y: Tensor) -> None:
-    """Refuses an output that autograd itself would differentiate.
+def _differentiate(loss: Tensor, nodes: Iterable[Any]) -> None:
+    """Go back through a graph in which only the learner's own functions may compute.
+
+    What lies behind an argument whose gradient the learner gives as None gets no gradient, and counts as untouched.
+
+    Args:
+        loss: where it begins.
+        nodes: those of the graph of the learner's output.
 
     Raises:
-        Fault: there is a node that computes and is none of a `torch.autograd.Function` of the learner's.
+        Fault: a gradient reached a node that computes and is none of a `torch.autograd.Function` of the learner's.
     """
-    nodes = list(_nodes_behind(y))
-    own = [node for node in nodes if isinstance(node, torch.autograd.function.BackwardCFunction)]
-    names = {node.name() for node in nodes if node not in own}
-    foreign = sorted(name for name in names if not RESHAPING.fullmatch(name.rpartition("::")[2]))
-    if foreign or not own:
-        listed = f" (by {', '.join(foreign[:3])}{', ...' if len(foreign) > 3 else ''})" if foreign else ""
+    own, foreign, reached = 0, set[str](), set[str]()
+    for node in nodes:
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            own += 1
+            _watch(node)
+        elif not RESHAPING.fullmatch(node.name().rpartition("::")[2]):
+            foreign.add(node.name())
+            node.register_prehook(partial(_note, reached, node.name()))
+    if own:
+        torch.autograd.backward(loss)
+    if reached or not own:
+        names = sorted(reached if own else foreign)
+        listed = f" (by {', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else ""
         raise Fault(
             None,
             f"Autograd finds the gradient here{listed}. The page asks for your own: a `torch.autograd.Function` that "
             "makes the output from x, weight and bias, and whose `backward` returns their gradients.",
         )
+
+
+def _watch(node: Any) -> None:
+    """Have what a node computes done by hand: a mode around the whole way back would not be on inside it."""
+    modes = ExitStack()
+
+    def begin(_: Any) -> None:
+        modes.enter_context(_ByHand())
+
+    def end(*_: Any) -> None:
+        modes.close()
+
+    node.register_prehook(begin)
+    node.register_hook(end)
+
+
+def _note(reached: set[str], name: str, gradients: tuple[Tensor | None, ...]) -> None:
+    if any(gradient is not None for gradient in gradients):
+        reached.add(name)
 
 
 def _nodes_behind(value: Tensor) -> Iterator[Any]:

@@ -10,6 +10,9 @@ DAMAGED_PAGES = {
     "import nowhere": "batch_norm.py: expected a file that runs, got ModuleNotFoundError: No module named 'nowhere'.",
     "x = 1": "batch_norm.py: it defines no BatchNorm yet.",
     "BatchNorm = 3": "batch_norm.py: expected BatchNorm to be a class, got int.",
+    "from torch.nn import BatchNorm1d as BatchNorm": (
+        "batch_norm.py: expected BatchNorm to be written in it, got that of `torch.nn.modules.batchnorm`."
+    ),
     "raise SystemExit": "batch_norm.py: expected a file that runs, got SystemExit:.",
     "while True:\n    pass": (
         "batch_norm.py: expected a file that only defines things, got one that runs longer than 0.2 s."

@@ -94,18 +94,59 @@ def test_who_leaves_the_way_back_to_autograd_gets_the_rest_and_one_clear_line():
     assert backward.startswith("Autograd finds the gradient here (by AddBackward0, DivBackward0, MulBackward0, ...).")
 
 
-def test_an_affine_part_that_is_left_to_autograd_is_seen():
-    edits = (
-        ("return weight.reshape(shape) * x_hat + bias.reshape(shape)", "return x_hat"),
-        ("return self.Normalise.apply(", "return self.weight * self.Normalise.apply("),
-    )
+def edited(*edits):
+    """The solution in another style, or with something in it that is not allowed."""
     source = pytorch.TASK.source
     for old, new in edits:
+        assert source.count(old) == 1
         source = source.replace(old, new)
     scope = {"torch": torch, "nn": nn}
     exec(source, scope)
-    [cell] = [cell for cell in judge("capstone_pytorch", scope["BatchNorm"]) if cell[:2] == ("backward", "features")]
+    return scope["BatchNorm"]
+
+
+def test_an_affine_part_that_is_left_to_autograd_is_seen():
+    attempt = edited(
+        ("return weight.reshape(shape) * x_hat + bias.reshape(shape)", "return x_hat"),
+        ("return self.Normalise.apply(", "return self.weight * self.Normalise.apply("),
+    )
+    [cell] = [cell for cell in judge("capstone_pytorch", attempt) if cell[:2] == ("backward", "features")]
     assert "(by MulBackward0)" in cell.verdict.message
+
+
+OTHER_STYLES = {
+    "statistics with a graph, and None for their gradients": (
+        ("values, axes = x.detach(),", "values, axes = x,"),
+        ("unbiased_var = var *", "unbiased_var = var.detach() *"),
+        ("self.momentum * mean)", "self.momentum * mean.detach())"),
+    ),
+    "float64 on the way": (("self.Normalise.apply(x,", "self.Normalise.apply(x.double(),"),),
+}
+HELPED = {
+    "Its `backward` leaves the work to autograd": (
+        "with torch.enable_grad():\n"
+        "                bias = torch.zeros(x_hat.shape[1], requires_grad=True)\n"
+        "                [grad_bias] = torch.autograd.grad(x_hat + bias.reshape(ctx.shape), bias, grad_y)"
+    ),
+    "It calls torch's `native_batch_norm`": (
+        "torch.native_batch_norm(grad_y, None, None, None, None, True, 0.1, 1e-5)\n"
+        "            grad_bias = grad_y.sum(axes)"
+    ),
+}
+
+
+@pytest.mark.parametrize("edits", OTHER_STYLES.values(), ids=OTHER_STYLES)
+def test_a_right_layer_in_another_style_is_right(edits):
+    assert set(states(judge("capstone_pytorch", edited(*edits))).values()) == {True}
+
+
+@pytest.mark.parametrize("line", HELPED)
+def test_a_backward_that_has_the_work_done_is_refused_by_one_line(line):
+    cells = judge("capstone_pytorch", edited(("grad_bias = grad_y.sum(axes)", HELPED[line])))
+    refused = {(cell.aspect, cell.layout): cell.verdict.message for cell in cells if not cell.verdict.passed}
+    assert [*refused] == [("backward", "features"), ("backward", "maps")]
+    assert all(message.startswith(line) for message in refused.values())
+    assert set(states(judge("capstone_pytorch", pytorch.TASK.solution)).values()) == {True}
 
 
 def test_torchs_own_layer_is_refused_in_every_aspect():

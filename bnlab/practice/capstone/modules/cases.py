@@ -24,7 +24,8 @@ def case(name: str, settings: dict[str, float], batches: list[Batch], *, axis: i
         cancels: as in `Case`.
     """
     channels = batches[0][0].shape[axis]
-    running = eighths(60, channels).astype(np.float32), scales(61, channels).astype(np.float32)
+    variances = scales(61, channels) * settings.get("eps", 1.0)  # as small as eps, which has to be seen here too
+    running = eighths(60, channels).astype(np.float32), variances.astype(np.float32)
     return Case(name, (channels, settings, batches, running), cancels=cancels)
 
 

@@ -19,7 +19,7 @@ class BatchNorm(nn.Module):
        momentum * old + (1 - momentum) * new: momentum weighs the old, and the new variance is the biased one.
     4. In evaluation the buffers normalise, and nothing moves them.
     5. The output comes from a `torch.autograd.Function` of your own, whose `backward` gives the gradients of x, weight
-       and bias, in training and in evaluation. Autograd may see to reshaping, and to nothing else.
+       and bias, in training and in evaluation. Autograd may see to reshaping and to the dtype, and to nothing else.
     """
 
     class Normalise(torch.autograd.Function):

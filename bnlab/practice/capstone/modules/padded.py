@@ -28,7 +28,7 @@ class BatchNorm(nn.Module):
        (1 - momentum) * old + momentum * new, where the new variance is the unbiased one of the real values.
     4. In evaluation the buffers normalise, and nothing moves them.
     5. The output comes from a `torch.autograd.Function` of your own, whose `backward` gives the gradients of x, weight
-       and bias, in training and in evaluation. Autograd may see to reshaping, and to nothing else.
+       and bias, in training and in evaluation. Autograd may see to reshaping and to the dtype, and to nothing else.
     """
 
     class Normalise(torch.autograd.Function):
