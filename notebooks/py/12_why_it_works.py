@@ -94,10 +94,10 @@ check("gradient_shift", my_gradient_shift)
 
 # %% [markdown]
 # Now Santurkar et al.'s experiment, on an MLP of six layers and MNIST-1D, 300 steps, ten seeds: behind each norm every
-# unit is multiplied by a random factor and shifted by a random number, drawn anew in each step. Five arms, with and
-# without norm and noise, from the same weights and on the same batches, each at its best of three rates. One control
-# matters: before testing, statistics are taken anew *without* noise. The running ones are those of noisy activations,
-# and charge the norm for the noise (see the last column).
+# unit is multiplied by a factor within $1\pm s$ and shifted by a number within $\pm s$, drawn anew in each step; $s$ is
+# the noise. Five arms, with and without norm and noise, from the same weights and on the same batches, each at its best
+# of three rates. One control matters: before testing, statistics are taken anew *without* noise. The running ones are
+# those of noisy activations, and charge the norm for the noise (the last column).
 #
 # **Predict before you run.**
 
@@ -116,7 +116,7 @@ shift_and_smoothness.drift_and_accuracy(noisy, title=title)
 
 # %% [markdown]
 # Each dot is a seed, at its arm's best rate. Far to the left is batch norm. That is nearly built in: behind a norm a
-# unit's mean over the probe is its $\beta$, whatever the layers below do. But the two noisy arms lie as far right as
+# unit's mean over a fixed batch is its $\beta$, whatever the layers below do. But the two noisy arms lie as far right as
 # the plain network, or further, and above it: to test well, inputs need not keep still. To fit is another matter. Of
 # what the norm gains in training loss, noise of 0.5 leaves little; noise of 0.25, with which inputs drift as far as in
 # the plain network, leaves most.
@@ -146,7 +146,7 @@ reveal("drift-and-accuracy")
 # without norms the same noise costs far more (the dots at the lower right). So the experiment parts stillness from all
 # *else* that a norm does, and does not say what of that else it is.
 #
-# Now the second definition, at one rate for all arms:
+# Now the second definition, at one rate for all arms (0.2):
 
 # %%
 for name in ("norm-shifts-gradient-more", "noise-held-gradient-steadier"):
@@ -163,11 +163,11 @@ title = "By both definitions there is less shift here with batch norm than witho
 shift_and_smoothness.shifts_over_training(noisy, 1, title=title)
 
 # %% [markdown]
-# Left, drift; in the middle, how far the gradient of the last hidden layer moves by the step of the layers below.
-# Santurkar et al. found this second shift often no smaller with batch norm. Here it is smaller, and the cosine, which
-# knows no lengths, agrees; the lengths themselves cannot simply be compared (next section). Nor can the noisy arms be
-# compared across the panels: for drift their noise is drawn anew, for the gradient it is held, since only the layers
-# below are to move.
+# Left, drift; in the middle, how far the last hidden layer's gradient moves by the step of the layers below; right, the
+# loss. Santurkar et al. found this second shift often no smaller with batch norm. Here it is smaller, and the cosine,
+# which knows no lengths, agrees; the lengths themselves cannot simply be compared (next section). Nor can the noisy
+# arms be compared across the panels: for drift their noise is drawn anew, for the gradient it is held, since only the
+# layers below are to move.
 #
 # ## 2. Smoothness
 #

@@ -66,8 +66,9 @@ recall("16")
 #
 # The rules are those of a room with a door. No course, no web, no `bnlab.doctor`, no assistant that writes code; paper
 # is welcome. Nobody watches. The clock starts when you begin and runs on while you are away, also if the kernel dies:
-# everything that you do is kept as you do it, and `capstone.status()` says where you are. When the hour is over,
-# nothing closes. What comes later is kept as well, and the report shows both scores, at the hour and at the end.
+# everything that you do is kept as you do it. In a new kernel `from bnlab.practice import capstone`, and
+# `capstone.status()` says where you are. When the hour is over, nothing closes. What comes later is kept as well, and
+# the report shows both scores, at the hour and at the end.
 #
 # For now, nothing is running:
 

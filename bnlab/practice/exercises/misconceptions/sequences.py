@@ -39,8 +39,8 @@ OF_SEQUENCES = {
         PADDING,
     ),
     "padding-in-the-divisor": Misconception(
-        "The sums are over the real steps, but they are divided by the number of all steps, padded ones too. Divide by "
-        "how many values were added up, `lengths.sum()`.",
+        "The sums are over the real values, but they are divided by the number of all, padded ones too. Divide by how "
+        "many values were added up: `lengths.sum()`, or the sum of the mask.",
         PADDING,
     ),
     "padding-in-the-spread": Misconception(
