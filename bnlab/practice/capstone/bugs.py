@@ -107,7 +107,7 @@ DIGITS = Script(
                     "    model.train()\n    for _ in range(EPOCHS):\n",
                 ),
             ),
-            marks=("    model.train()", "for _ in range(EPOCHS)"),
+            marks=("    model.train()", "for _ in range(EPOCHS)", "    model.eval()"),
             rule="BN004",
             sight="It is handed a network in some mode and cannot see where your loop switches it, but it sees the "
             "trace: statistics that stood still while the weights moved on.",
@@ -128,13 +128,14 @@ TRANSFER = Script(
             sight="It is handed the network at the end, and knows nothing of the checkpoint. Statistics that were lost "
             "and have been moved since look like any others.",
             why="Running statistics are buffers, not parameters: they are missing from what is saved, and "
-            "`strict=False` keeps quiet about it. The body serves with mean 0 and variance 1.",
+            "`strict=False` keeps quiet about it. The body begins with mean 0 and variance 1, and would serve with "
+            "them if the next bug did not move them.",
             chapter="05_mechanism_inference",
         ),
         Bug(
             name="half frozen",
             edits=(("        model.body.eval()\n", ""),),
-            marks=("model.body.requires_grad_(False)", "if frozen:"),
+            marks=("model.body.requires_grad_(False)", "if frozen:", "    model.train()"),
             rule="BN007",
             sight="It sees norms in training mode whose scale and shift are frozen.",
             why="`requires_grad_` keeps the optimizer away from the body, and does nothing about its norms: every "
@@ -178,9 +179,9 @@ TISSUE = Script(
             edits=(("x = self.other(x)", "x = self.one(x)"),),
             marks=("        x = self.one(x)",),
             rule="BN010",
-            sight="It counts how often each norm runs in a pass, and sees one that never ran.",
-            why="The first block runs twice and the other never. Its norm meets two different inputs, and one running "
-            "average has to serve both.",
+            sight="It counts how often each norm runs in a pass; by BN004 it also sees the one that never ran.",
+            why="The first block runs twice and the other never. The norm of the first meets two different inputs, and "
+            "one running average has to serve both.",
             chapter="10_mistakes",
         ),
         Bug(
@@ -189,8 +190,8 @@ TISSUE = Script(
             marks=("update_bn(loader, model)",),
             rule="BN004",
             sight="It runs the data through the network, and finds other statistics than those that are stored.",
-            why="Averaged weights need statistics of their own. Those of the last model that was trained are taken "
-            "anew here, and the averaged one keeps a copy of its old ones.",
+            why="Averaged weights need statistics of their own. Here those of the last model that was trained are "
+            "taken anew, and the averaged one keeps the copy of them that it was given before.",
             chapter="14_production",
         ),
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from bnlab.doctor import Report as Examination
 from bnlab.practice.capstone import words
 from bnlab.practice.capstone.drawing import draw
-from bnlab.practice.capstone.files import PAGE, SCRIPT, examined, lay, new_folder, read_page
+from bnlab.practice.capstone.files import PAGE, SCRIPT, examined, lay, moved, new_folder, read_page
 from bnlab.practice.capstone.module import judge
 from bnlab.practice.capstone.report import Report, save_report
 from bnlab.practice.capstone.scoring import Result, cells_of
@@ -66,14 +66,14 @@ class Desk:
 
     def status(self) -> Note:
         """What is left of the hour and of the parts; after a crash, where you are."""
-        capstone = self._open(Progress())
-        return words.NOT_OPEN if capstone is None else words.status(capstone)
+        capstone = self._at_work()
+        return capstone if isinstance(capstone, Note) else words.status(capstone)
 
     def check(self) -> Note:
         """Check the module on the page as it is saved; as often as you like, the best check counts."""
-        capstone = self._open(Progress())
-        if capstone is None:
-            return words.NOT_OPEN
+        capstone = self._at_work()
+        if isinstance(capstone, Note):
+            return capstone
         try:
             cells = self._checked(capstone)
         except ValueError as error:
@@ -89,9 +89,9 @@ class Desk:
         Raises:
             ValueError: more lines, or what is no line; nothing is kept.
         """
-        capstone = self._open(Progress())
-        if capstone is None:
-            return words.NOT_OPEN
+        capstone = self._at_work()
+        if isinstance(capstone, Note):
+            return capstone
         last = len(capstone.script.planted().splitlines())
         if len(lines) > LINES or any(type(line) is not int or not 1 <= line <= last for line in lines):
             raise ValueError(
@@ -101,14 +101,16 @@ class Desk:
         item = WITH_THE_DOCTOR if DOCTOR in events else ALONE
         if item in events:
             return words.sealed(capstone, item)
+        if moved(capstone.folder, capstone.drawn, lines):
+            return words.LINES_MOVED
         capstone.record(item, lines=sorted(set(lines)))
         return words.named(capstone, item)
 
     def doctor(self) -> Note | Examination:
         """Once your three lines are sealed: what `bnlab.doctor` finds in the network of the script as it is now."""
-        capstone = self._open(Progress())
-        if capstone is None:
-            return words.NOT_OPEN
+        capstone = self._at_work()
+        if isinstance(capstone, Note):
+            return capstone
         if ALONE not in capstone.events():
             return words.DOCTOR_FORBIDDEN
         try:
@@ -120,8 +122,8 @@ class Desk:
 
     def questions(self) -> Note:
         """The two plots and the four questions, without what belongs in an answer."""
-        capstone = self._open(Progress())
-        return words.NOT_OPEN if capstone is None else words.asked(capstone)
+        capstone = self._at_work()
+        return capstone if isinstance(capstone, Note) else words.asked(capstone)
 
     def done(self, question: str, confidence: int | None = None) -> Note:
         """Say that you have answered a question, aloud or on paper; then its rubric is shown.
@@ -133,9 +135,9 @@ class Desk:
         Raises:
             ValueError: it was not asked, or the confidence is no percentage.
         """
-        capstone = self._open(Progress())
-        if capstone is None:
-            return words.NOT_OPEN
+        capstone = self._at_work()
+        if isinstance(capstone, Note):
+            return capstone
         _expect_asked(capstone, question)
         check_confidence(confidence)
         capstone.record(DONE + question, confidence=confidence)
@@ -152,9 +154,9 @@ class Desk:
         Raises:
             ValueError: it was not asked, or there is no such point or red flag; nothing is kept.
         """
-        capstone = self._open(Progress())
-        if capstone is None:
-            return words.NOT_OPEN
+        capstone = self._at_work()
+        if isinstance(capstone, Note):
+            return capstone
         _expect_asked(capstone, question)
         asked, answers, event = questions()[question], capstone.answers(), capstone.events().get(DONE + question)
         made = numbers_in("points", points, len(asked.rubric))
@@ -185,12 +187,17 @@ class Desk:
             progress.end_sitting(capstone.number)
         past = kept(progress, self.clock)
         if not past:
-            return words.NOT_OPEN
+            return words.not_open(progress)
         latest = past[-1] if capstone is None else next(one for one in past if one.number == capstone.number)
-        return save_report(Result(latest), [Result(one) for one in past if one.started < latest.started])
+        return save_report(Result(latest), [Result(one) for one in past[: past.index(latest)]])
 
     def _open(self, progress: Progress) -> Capstone | None:
         return next((one for one in reversed(kept(progress, self.clock)) if not one.ended), None)
+
+    def _at_work(self) -> Capstone | Note:
+        """The capstone that is open, or how to begin one."""
+        progress = Progress()
+        return self._open(progress) or words.not_open(progress)
 
     def _checked(self, capstone: Capstone) -> words.Cells:
         """The check of what is on the page, kept with the moment at which it was saved."""

@@ -1,6 +1,6 @@
 """The files of a capstone: laid beside the notebook, never written over, read with one clear line for what is wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from io import StringIO
@@ -40,11 +40,24 @@ def lay(folder: Path, drawn: Drawn) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         for name in missing:
             unfinished = folder / f"{name}.part"
-            unfinished.write_text(texts[name], encoding="utf-8")
-            unfinished.replace(folder / name)
+            try:
+                unfinished.write_text(texts[name], encoding="utf-8")
+                unfinished.replace(folder / name)
+            finally:
+                unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(f"the files of the capstone could not be written: {error}") from None
     return missing
+
+
+def moved(folder: Path, drawn: Drawn, lines: Iterable[int]) -> bool:
+    """Whether lines were added to the script or taken away, so that one of these numbers now means another line."""
+    try:
+        now = (folder / SCRIPT).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    laid = SCRIPTS[drawn.script].planted().splitlines()
+    return len(now) != len(laid) and any(now[number - 1 : number] != laid[number - 1 : number] for number in lines)
 
 
 def read_page(folder: Path) -> tuple[Any, str, datetime]:

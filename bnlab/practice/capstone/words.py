@@ -11,20 +11,27 @@ from bnlab.practice.capstone.sitting import ALONE, DOCTOR, DONE, MINUTES, WITH_T
 from bnlab.practice.exercises.verdict import Note, code
 from bnlab.practice.interview.asking import exhibits, items_of
 from bnlab.practice.interview.bank import questions
-from bnlab.practice.progress import Answer
+from bnlab.practice.progress import Answer, Progress
 
 Cells: TypeAlias = tuple[Cell, ...]
 
-NOT_OPEN = Note(
-    "No capstone is open.",
-    "`capstone.begin()` draws one and starts the clock. `capstone.report()` shows the last one again, if there is one.",
-)
 DOCTOR_FORBIDDEN = Note(
     "Not yet: the doctor comes after you.",
     f"Name the three lines first, as in `capstone.name_bugs(12, 31, 40)`, with the numbers of `{SCRIPT}` as it was "
     "laid. `capstone.name_bugs()` gives in. Then the doctor may look, and what you name after it counts half.",
 )
+LINES_MOVED = Note(
+    "Nothing was sealed: your lines have other numbers now.",
+    f"A line is named by its number in `{SCRIPT}` as it was laid, and you have added lines to it or taken some away. "
+    f"Save yours under another name and delete `{SCRIPT}`; then `capstone.begin()` lays it once more.",
+)
 AFTER = "The hour is over. Nothing is closed: what comes now is kept, and marked “after the hour”."
+
+
+def not_open(progress: Progress) -> Note:
+    """How to begin, and what became of the file in which an open one would be."""
+    how = "`capstone.begin()` draws one and starts the clock. `capstone.report()` shows the last one again."
+    return Note("No capstone is open.", "\n\n".join(filter(None, [how, progress.notice])))
 
 
 def begun(capstone: Capstone) -> Note:
@@ -45,7 +52,10 @@ def begun(capstone: Capstone) -> Note:
         f"Four parts: {parts}. In this folder lie `{PAGE}`, nearly empty, which says what to write, and `{SCRIPT}`, "
         "which runs and has three bugs:"
     )
-    rule = "Open them in the editor, in any order, and save. Do without the course, the web and the doctor."
+    rule = (
+        "Open them in the editor, in any order, and save. Do without the course, the web and the doctor. Where a line "
+        "is missing or stands too late, name one beside the place where it belongs."
+    )
     table = code("\n".join(f"{call:{width}}  {what}" for call, what in calls.items()))
     paragraphs = [opening, code(str(capstone.folder)), rule, table, *_notice(capstone)]
     return Note(f"{MINUTES} minutes, from now on.", "\n\n".join(paragraphs))
@@ -99,7 +109,9 @@ def checked(capstone: Capstone, cells: Cells) -> Note:
 def named(capstone: Capstone, item: str) -> Note:
     """The lines that were sealed; not whether they are right."""
     lines = capstone.script.planted().splitlines()
-    chosen = capstone.events().get(item, {}).get("lines", [])
+    if item not in capstone.events():
+        return Note("Nothing was sealed.", "\n\n".join(_notice(capstone)))
+    chosen = capstone.events()[item].get("lines", [])
     shown = [code("\n".join(f"{number:3}  {lines[number - 1]}" for number in chosen))] if chosen else []
     after = "`capstone.doctor()` may look now. What you name after it counts half, where it is new."
     return Note(

@@ -149,6 +149,19 @@ def test_what_is_no_line_is_refused_and_nothing_is_sealed(desk, latest, lines):
     assert latest().events() == {}
 
 
+def test_lines_that_have_other_numbers_now_are_not_sealed(desk, latest):
+    desk.begin(seed=6)
+    capstone = latest()
+    file, right = capstone.folder / "train.py", [line_of(capstone, bug) for bug in capstone.script.bugs]
+    laid = file.read_text()
+    file.write_text("# mine\n" + laid)
+    assert desk.name_bugs(*right).headline == "Nothing was sealed: your lines have other numbers now."
+    assert latest().events() == {}
+    mended = [line if n not in right else "pass" for n, line in enumerate(laid.splitlines(), 1)]
+    file.write_text("\n".join(mended))
+    assert desk.name_bugs(*right).headline == "Sealed: 3 of 3 lines."
+
+
 def test_a_rubric_is_shown_once_an_answer_is_done_and_not_before(desk, latest):
     desk.begin(seed=7)
     for id_ in latest().asked:

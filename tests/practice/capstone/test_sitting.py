@@ -131,6 +131,34 @@ def test_an_event_that_cannot_be_read_is_left_out(desk, latest, text):
     desk.report()
 
 
+def test_who_looks_for_her_capstone_is_told_what_became_of_its_file(desk):
+    desk.begin(seed=1)
+    with sqlite3.connect(Progress().path) as store:
+        store.execute("PRAGMA user_version = 99")
+    store.close()
+    note = desk.status()
+    assert note.headline == "No capstone is open."
+    assert "was written by a newer version of bnlab" in note.message
+
+
+def test_lines_that_could_not_be_kept_are_not_called_sealed(desk):
+    desk.begin(seed=1)
+    with sqlite3.connect(Progress().path) as store:
+        store.execute("CREATE TRIGGER full BEFORE INSERT ON choices BEGIN SELECT RAISE(FAIL, 'disk is full'); END")
+    store.close()
+    note = desk.name_bugs(1, 2, 3)
+    assert note.headline == "Nothing was sealed."
+    assert "disk is full" in note.message
+
+
+def test_capstones_stand_in_the_order_in_which_they_were_taken_whatever_the_clock_says(desk, watch):
+    desk.begin(seed=1)
+    desk.report()
+    watch.wait(-60 * 24)
+    desk.begin(seed=2)
+    assert "| 2026-03-02 | 0% | 0% | 0% | 0% | 0% | not taken |\n| 2026-03-01 |" in repr(desk.report())
+
+
 def test_an_hour_that_cannot_be_kept_is_not_started(desk, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BNLAB_DATA_DIR", str(tmp_path / "file"))

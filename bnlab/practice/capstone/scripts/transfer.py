@@ -10,7 +10,7 @@ WIDTH, EPOCHS, BATCH_SIZE = 32, 6, 32
 
 
 def make_data(digits):
-    """Images and labels of some digits; a label is the digit's place among them."""
+    """Images and labels of consecutive digits; a label says how many come before it."""
     pixels, labels = load_digits(return_X_y=True)
     x, y = torch.tensor(pixels, dtype=torch.float32) / 16, torch.tensor(labels)
     wanted = torch.isin(y, torch.tensor(digits))
