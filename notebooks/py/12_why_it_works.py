@@ -116,8 +116,8 @@ shift_and_smoothness.drift_and_accuracy(noisy, title=title)
 
 # %% [markdown]
 # Each dot is a seed, at its arm's best rate. Far to the left is batch norm. That is nearly built in: behind a norm a
-# unit's mean over a fixed batch is its $\beta$, whatever the layers below do. But the two noisy arms lie as far right as
-# the plain network, or further, and above it: to test well, inputs need not keep still. To fit is another matter. Of
+# unit's mean over a fixed batch is its $\beta$, whatever the layers below do. But the two noisy arms lie as far right
+# as the plain network, or further, and above it: to test well, inputs need not keep still. To fit is another matter. Of
 # what the norm gains in training loss, noise of 0.5 leaves little; noise of 0.25, with which inputs drift as far as in
 # the plain network, leaves most.
 
