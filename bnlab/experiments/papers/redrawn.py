@@ -77,7 +77,7 @@ class Redrawn:
     def rule(self) -> str:
         """What it is judged by, finding by finding, with the margins."""
         asked = (
-            f"{'not ' if one.against else ''}{one.label}, over {number(one.declaration.margin)} "
+            f"{one.label}, {'not ' if one.against else ''}over {number(one.declaration.margin)} "
             f"(`{one.declaration.id}`)"
             for one in self.findings
         )
@@ -141,7 +141,7 @@ class Judged:
         one = self.redrawn
         return (
             f"{one.paper}, {one.figure}.\nThe paper: {one.reports}\nHere: {self.measured}.\nWhat differs: "
-            f"{one.differs}\nSame direction if all of these are supported, not here if none shows, else partly: "
+            f"{one.differs}\nSame direction if all of these hold, not here if none shows, else partly: "
             f"{one.rule}.\nStudies: {', '.join(one.studies)}."
         )
 

@@ -86,7 +86,7 @@ def censored():
 
 def test_the_rule_names_every_claim_with_its_margin():
     assert (
-        judged(SUPPORTED, NOT, against="b").redrawn.rule == "more a, over 3 (`claim-a`); not more b, over 3 (`claim-b`)"
+        judged(SUPPORTED, NOT, against="b").redrawn.rule == "more a, over 3 (`claim-a`); more b, not over 3 (`claim-b`)"
     )
 
 
