@@ -29,7 +29,7 @@ def result(rng):
 
     config = Config(seeds=(0, 1, 2, 3), strengths=(0.2, 0.5), learning_rates=(0.1, 0.5), steps=30, every=10)
     validation = {arm: np.full((2, 4), 0.5) + 0.2 * (np.arange(2) == at)[:, None] for arm, at in BEST.items()}
-    by_look = {name: numbers(3, 2, 4) for name in ("drift", "distance", "cosine", "loss")}
+    by_look = {name: numbers(3, 2, 4) for name in ("drift", "distance", "distance_held", "cosine", "loss")}
     return Result(
         config=config,
         provenance=Provenance("2026-01-31", {}, "0123456789ab"),

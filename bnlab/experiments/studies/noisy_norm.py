@@ -32,6 +32,8 @@ from bnlab.experiments.study import Settings
 from bnlab.experiments.training import training_steps
 from bnlab.layers import BatchNorm1d
 
+Shift = Literal["drift", "distance", "distance_held"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
@@ -75,8 +77,9 @@ class Result(BaseResult):
         drift: distance of the mean of a unit's input to the last ReLU from that one step before, in standard deviations
             then, averaged over units.
         distance: norm of the change of the gradient of the last hidden layer's weights by one update of all layers
-            below it, with the same noise before and after.
-        cosine: of the gradients before and after that update.
+            below it; noise is drawn anew, as for the drift.
+        distance_held: the same with the same noise before and after the update.
+        cosine: of the gradients before and after that update, with noise drawn anew.
         loss: mean cross-entropy, in nats.
         train_loss: the same of the training split at the end, by recalibrated statistics and without noise.
         test: accuracy on the test split at the arm's best rate, by recalibrated statistics and without noise.
@@ -89,6 +92,7 @@ class Result(BaseResult):
     validation: dict[str, Float[np.ndarray, "rates seeds"]]
     drift: dict[str, Float[np.ndarray, "looks rates seeds"]]
     distance: dict[str, Float[np.ndarray, "looks rates seeds"]]
+    distance_held: dict[str, Float[np.ndarray, "looks rates seeds"]]
     cosine: dict[str, Float[np.ndarray, "looks rates seeds"]]
     loss: dict[str, Float[np.ndarray, "looks rates seeds"]]
     train_loss: dict[str, Float[np.ndarray, "rates seeds"]]
@@ -103,7 +107,7 @@ class Result(BaseResult):
         """The steps before which the network was looked at."""
         return np.arange(0.0, self.config.steps, self.config.every)
 
-    def over_training(self, name: Literal["drift", "distance"], arm: str, rate: int) -> Float[np.ndarray, " seeds"]:
+    def over_training(self, name: Shift, arm: str, rate: int) -> Float[np.ndarray, " seeds"]:
         """Median over the looks, at the rate at this position."""
         numbers: Float[np.ndarray, "looks rates seeds"] = getattr(self, name)[arm]
         return np.asarray(np.median(numbers[:, rate], axis=0))
@@ -133,6 +137,7 @@ class Look(NamedTuple):
 
     drift: Float[Tensor, " members"]
     distance: Float[Tensor, " members"]
+    distance_held: Float[Tensor, " members"]
     cosine: Float[Tensor, " members"]
     loss: Float[Tensor, " members"]
 
@@ -217,18 +222,22 @@ def _look(ensemble: Ensemble, steps: Iterator[int], probe: Probe, draws: Draws) 
     parameters, before = _copy(ensemble.parameters), outputs()
     next(steps)
     updated = parameters | {name: ensemble.parameters[name].detach() for name in probe.below}
-    old, new = (_gradient(ensemble, tensors, probe).flatten(1).double() for tensors in (parameters, updated))
+    old, new = (_gradient(ensemble, tensors, probe, draws) for tensors in (parameters, updated))
+    held_old, held_new = (_gradient(ensemble, tensors, probe, Draws([0])) for tensors in (parameters, updated))
     logits = list(before.values())[-1]
     return Look(
         drift=mean_shift(before[probe.place], outputs()[probe.place]),
         distance=(new - old).norm(dim=1),
+        distance_held=(held_new - held_old).norm(dim=1),
         cosine=nn.functional.cosine_similarity(old, new),
         loss=torch.stack([nn.functional.cross_entropy(of_one, probe.split.y) for of_one in logits]),
     )
 
 
-def _gradient(ensemble: Ensemble, parameters: dict[str, Tensor], probe: Probe) -> Float[Tensor, "members c inputs"]:
-    """Of the probe's mean cross-entropy with respect to the weight, in training mode, always with the same noise."""
+def _gradient(
+    ensemble: Ensemble, parameters: dict[str, Tensor], probe: Probe, draws: Draws
+) -> Float[Tensor, "members values"]:
+    """Of the probe's mean cross-entropy with respect to the weight, in training mode, with the next noise drawn."""
     weight = parameters[probe.weight].clone().requires_grad_()
     ensemble.architecture.train()
 
@@ -236,9 +245,9 @@ def _gradient(ensemble: Ensemble, parameters: dict[str, Tensor], probe: Probe) -
         logits = functional_call(ensemble.architecture, (own, buffers), (probe.split.x,))
         return nn.functional.cross_entropy(logits, probe.split.y)
 
-    with Draws([0]).own():
+    with draws.own():
         losses = vmap(loss, randomness="different")(parameters | {probe.weight: weight}, _copy(ensemble.buffers))
-    return torch.autograd.grad(losses.sum(), weight)[0]
+    return torch.autograd.grad(losses.sum(), weight)[0].flatten(1).double()
 
 
 def _probe(config: Config, train: Split, architecture: nn.Module) -> Probe:

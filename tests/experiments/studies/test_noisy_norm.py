@@ -68,6 +68,7 @@ def test_the_gradient_shift_is_what_the_layers_below_do_to_the_gradient_of_the_l
         mixed[number].load_state_dict(after[number].state_dict())
     new, _ = gradient_alone(mixed, weight)
     assert result.distance[arm][1, 1, 1] == pytest.approx((new - old).norm().item(), rel=1e-3)
+    assert result.distance_held[arm] == pytest.approx(result.distance[arm])  # there is no noise
     assert result.cosine[arm][1, 1, 1] == pytest.approx((new @ old / new.norm() / old.norm()).item(), rel=1e-4)
     assert result.loss[arm][1, 1, 1] == pytest.approx(loss, rel=1e-4)
 
@@ -105,13 +106,15 @@ def test_noise_is_one_factor_and_one_shift_a_unit_and_new_in_each_pass():
     assert torch.equal(noise.eval()(x), x)
 
 
-def test_without_learning_noise_alone_makes_a_normed_input_drift_and_leaves_the_gradient():
+def test_without_learning_noise_alone_makes_inputs_drift_and_the_gradient_move_unless_it_is_held():
     still = study.run(replace(SMALL, learning_rates=(1e-7,), width=100, depth=2, strengths=(0.5, 0.25)))
     for strength in (0.25, 0.5):
         # The distance of two uniform shifts is 2/3 of the strength on average; the std is the factor of the unit.
         expected = 2 / 3 * strength * math.log((1 + strength) / (1 - strength)) / (2 * strength)
         assert still.drift[f"batch_norm {strength:g}"].mean() == pytest.approx(expected, rel=0.15)
-        assert still.cosine[f"batch_norm {strength:g}"] == pytest.approx(1, abs=1e-5)
+        assert (still.distance_held[f"batch_norm {strength:g}"] < 1e-5).all()
+        assert (still.distance[f"batch_norm {strength:g}"] > 1e-3).all()
+        assert (still.cosine[f"batch_norm {strength:g}"] < 0.999).all()
     assert (still.drift["batch_norm"] < 1e-4).all()
 
 
@@ -132,7 +135,7 @@ def test_looks_are_before_steps_and_their_middle_stands_for_them(result):
 
 def test_what_was_seen_of_a_network_that_diverged_is_not_a_number():
     found = study.run(replace(SMALL, learning_rates=(1e9,), seeds=(3,)))
-    for name in ("drift", "distance", "cosine", "loss"):
+    for name in ("drift", "distance", "distance_held", "cosine", "loss"):
         assert np.isnan(getattr(found, name)["no_norm"]).all()
     assert found.test["no_norm"].tolist() == [0]
     assert found.train_loss["no_norm"].tolist() == [[np.inf]]
