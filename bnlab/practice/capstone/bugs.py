@@ -130,7 +130,7 @@ TRANSFER = Script(
             why="Running statistics are buffers, not parameters: they are missing from what is saved, and "
             "`strict=False` keeps quiet about it. The body begins with mean 0 and variance 1, and would serve with "
             "them if the next bug did not move them.",
-            chapter="05_mechanism_inference",
+            chapter="14_production",
         ),
         Bug(
             name="half frozen",
@@ -157,7 +157,7 @@ TRANSFER = Script(
             sight="No norm is concerned, and its rules are about norms.",
             why="The optimizer is made before the head is replaced, so it moves the old head, which nobody uses. The "
             "new one stays as it was drawn.",
-            chapter="10_mistakes",
+            chapter="08_use_cases_cnn",
         ),
     ),
 )

@@ -179,10 +179,17 @@ class Desk:
         return words.marked(capstone, question, answer)
 
     def report(self) -> Note | Report:
-        """End the capstone and show its report, or that of the last one again; it is saved as a page, too."""
+        """End the capstone and show its report, or that of the last one again; it is saved as a page, too.
+
+        What was answered has to be marked first, since nothing can be marked after it.
+        """
         progress = Progress()
         capstone = self._open(progress)
         if capstone is not None:
+            answers = capstone.answers()
+            unmarked = [one for one in capstone.asked if DONE + one in capstone.events() and one not in answers]
+            if unmarked:
+                return words.unmarked(unmarked)
             self._hand_in(capstone)
             progress.end_sitting(capstone.number)
         past = kept(progress, self.clock)

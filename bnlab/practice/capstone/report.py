@@ -70,6 +70,9 @@ def page(result: Result, past: Sequence[Result]) -> Iterator[Block]:
     yield Heading(f"Capstone, {result.capstone.started:%Y-%m-%d}: {decision.word}", 1)
     yield Text(_opening(decision.word))
     yield Points(decision.reasons)
+    later = result.decide_without_clock().word
+    if decision.word in {"not yet", "nearly there"} and later != decision.word:
+        yield Text(f"What you had at the end would have been “{later}”: what is between the two is speed.")
     rows = [(name, f"{weight}%", *_shares(result.parts[name])) for name, weight in WEIGHTS.items()]
     yield Table((("part", "weight", "at the hour", "at the end"), *rows, ("all", "100%", *_shares(total))))
     yield Text(RULE)
@@ -84,7 +87,7 @@ def page(result: Result, past: Sequence[Result]) -> Iterator[Block]:
 def _opening(word: str) -> str:
     return {
         "ready": "You can write it, find its bugs and explain it against a clock. What is left is to use it.",
-        "nearly there": "Most of it stands. The list below is short enough for an evening; then take another variant.",
+        "nearly there": "Much of it stands. Begin with the first chapter of the list below; then take another variant.",
         "not yet": "An hour without help is a hard measure, and it has done its work: you know now where to read.",
         "not taken": "Begin again when you have an hour; the parts will be others.",
     }[word]
@@ -107,9 +110,11 @@ def _module(result: Result) -> Iterator[Block]:
     if not checks:
         yield Text("Nothing on the page could be checked.")
         return
-    many = f"{len(checks)} check{'s' * (len(checks) > 1)}"
-    yield Text(f"Of {many}, the best one within the {MINUTES} minutes:")
-    states = {cell: "right" if named is None else ", ".join(named) or "not yet" for cell, named in result.cells.items()}
+    when, cells = "within", result.cells
+    if not result.checked_in_time:
+        when, cells = "after", result.cells_at_the_end
+    yield Text(f"Checks: {len(checks)}. The best one {when} the {MINUTES} minutes:")
+    states = {cell: "right" if named is None else ", ".join(named) or "not yet" for cell, named in cells.items()}
     rows = ((aspect, *(states[f"{aspect}, {layout}"] for layout in LAYOUTS)) for aspect in ASPECTS)
     yield Table((("aspect", *LAYOUTS), *rows))
 
@@ -117,8 +122,10 @@ def _module(result: Result) -> Iterator[Block]:
 def _script(result: Result) -> Iterator[Block]:
     yield Heading("The script", 2)
     script = result.capstone.script
-    rows = ((_lines(result, bug), bug.name, how, bug.rule or "not to be seen") for bug, how in result.bugs.items())
+    rows = ((_lines(result, bug), bug.name, how, bug.rule or "does not see it") for bug, how in result.bugs.items())
     yield Table((("line", "bug", "found", "doctor"), *rows))
+    if wrong := result.wrong_lines():
+        yield Text(f"Named too, without a planted bug: {', '.join(map(str, wrong))}.")
     for bug in script.bugs:
         seen = f"The doctor finds it by {bug.rule}." if bug.rule else "The doctor does not find it."
         yield Text(
@@ -127,7 +134,8 @@ def _script(result: Result) -> Iterator[Block]:
 
 
 def _lines(result: Result, bug: Bug) -> str:
-    return " or ".join(map(str, result.capstone.script.lines_of(bug)))
+    *others, last = map(str, result.capstone.script.lines_of(bug))
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _answers(result: Result) -> Iterator[Block]:
@@ -136,13 +144,11 @@ def _answers(result: Result) -> Iterator[Block]:
     rows = []
     for id_ in result.capstone.asked:
         answer = result.answers.get(id_)
-        when = "within the hour" if result.answered_in_time(id_) else "after the hour"
-        score = "not marked" if answer is None else f"{percent(answer.score)}%"
+        when = "in time" if result.answered_in_time(id_) else "after the hour"
+        score = "" if answer is None else f"{percent(answer.score)}%"
         expected = "" if answer is None or answer.confidence is None else f"{answer.confidence}%"
         question = bank[id_]
-        rows.append(
-            (id_, question.topic, question.level, when if DONE + id_ in events else "not answered", score, expected)
-        )
+        rows.append((id_, question.topic, question.level, when if DONE + id_ in events else "no", score, expected))
     yield Table((("question", "topic", "level", "answered", "score", "expected"), *rows))
     missing = tuple(
         f"`{id_}`: {'; '.join(points)}" for id_ in result.capstone.asked if (points := _missing(result, id_))
@@ -171,13 +177,15 @@ def _tests(tests: Outcome) -> Iterator[Block]:
         missing = [name for name, was in zip(("pretest", "posttest"), taken, strict=True) if not was]
         todo = {
             "pretest": "The ten questions before the course were not answered, so there is nothing to compare with.",
-            "posttest": "`posttest()`, from `bnlab.practice`, asks the ten questions after the course: ten minutes, "
-            "and this table is whole.",
+            "posttest": "`posttest()`, from `bnlab.practice`, asks the ten questions after the course, in ten minutes.",
         }
         yield Text(" ".join(todo[name] for name in missing))
     if any(taken):
         pairs = list(zip(tests.before, tests.after, strict=True))
-        words = "\n".join(f"{one.item.topic:24}{NAMES[one.right]:9}{NAMES[other.right]}" for one, other in pairs)
+        head = f"{'':24}{'before':14}after\n"
+        words = head + "\n".join(
+            f"{one.item.topic:24}{NAMES[one.right]:14}{NAMES[other.right]}" for one, other in pairs
+        )
         yield Picture(tests.picture, words, "Which topics were right before the course and after it.")
         again = tuple(f"{one.item.topic}: chapter `{one.item.chapter}`" for one in tests.after if one.right is False)
         if again:
@@ -197,4 +205,5 @@ def _history(results: list[Result]) -> Iterator[Block]:
             )
             for one in results
         )
-        yield Table((("date", "all", *WEIGHTS, "word"), *rows))
+        parts = (name.removeprefix("the ") for name in WEIGHTS)
+        yield Table((("date", "all", *parts, "word"), *rows))

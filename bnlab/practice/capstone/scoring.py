@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from bnlab.practice.capstone.bugs import Bug
 from bnlab.practice.capstone.module import ASPECTS, CHAPTER_OF_MAPS, LAYOUTS, chapters_of
@@ -14,6 +14,8 @@ from bnlab.practice.interview.room.scorecard import STRONG, TOO_MANY_RED_FLAGS, 
 from bnlab.practice.progress import Answer
 
 WEIGHTS = {"the module": 40, "the script": 30, "the plots": 10, "the questions": 20}  # percent
+LATE = ", after the hour"
+RIGHT_BUT_LATE = " (right, but late)"
 SHARE_WITH_THE_DOCTOR = 0.5  # of a bug that is named only after the doctor was asked
 CELLS = tuple(f"{aspect}, {layout}" for aspect in ASPECTS for layout in LAYOUTS)
 
@@ -21,6 +23,9 @@ RULE = (
     f"The rule: ready from {STRONG}% on at the hour, with no part below {WEAK}% and no red flag said; nearly there "
     f"from {WEAK}% on, with fewer than {TOO_MANY_RED_FLAGS} red flags; else not yet."
 )
+
+
+Cells: TypeAlias = dict[str, list[str] | None]
 
 
 class Shares(NamedTuple):
@@ -64,10 +69,19 @@ class Result:
         return Shares(*(total({name: both[i] for name, both in self.parts.items()}) for i in (0, 1)))
 
     @cached_property
-    def cells(self) -> dict[str, list[str] | None]:
+    def cells(self) -> Cells:
         """Each aspect of the best check within the hour: None where it is right, else its named mistakes."""
-        check = max(self._checks(self._hour), key=lambda event: best([event]), default=None)
-        return {cell: [] if check is None else check["cells"].get(cell, []) for cell in CELLS}
+        return self._cells(self._hour)
+
+    @cached_property
+    def cells_at_the_end(self) -> Cells:
+        """The same of the best check of all."""
+        return self._cells(self._moments[-1])
+
+    @property
+    def checked_in_time(self) -> bool:
+        """Whether there is a check of what stood within the hour."""
+        return bool(self._checks(self._hour))
 
     @cached_property
     def bugs(self) -> dict[Bug, str]:
@@ -77,7 +91,7 @@ class Result:
             event = self._events.get(item)
             for bug in script.found(tuple(event.get("lines", ()))) if event else ():
                 late = event is not None and event["at"] > self._hour
-                found[bug] = f"{how}, after the hour" if late else how
+                found[bug] = f"{how}{LATE}" if late else how
         return {bug: found.get(bug, "not") for bug in script.bugs}
 
     @cached_property
@@ -88,6 +102,11 @@ class Result:
     def answered_in_time(self, question: str) -> bool:
         """Whether somebody was done with a question within the hour; marks may come later."""
         return self._done(question, self._hour)
+
+    def wrong_lines(self) -> list[int]:
+        """The lines that were named and belong to none of the bugs."""
+        named = {line for item in (ALONE, WITH_THE_DOCTOR) for line in self._events.get(item, {}).get("lines", ())}
+        return sorted(line for line in named if not self.capstone.script.found((line,)))
 
     def red_flags(self) -> list[tuple[Question, int]]:
         """The questions in whose answers red flags were said, with the numbers of these from 1."""
@@ -100,13 +119,17 @@ class Result:
             reasons = found.setdefault(chapter, [])
             if what not in reasons:
                 reasons.append(what)
-        return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+        return dict(sorted(found.items(), key=lambda item: (-sum(map(_is_lacking, item[1])), item[0])))
 
     def decide(self) -> Decision:
         """The word, by the rule, for what was reached at the hour."""
         if not self._events:
             return Decision("not taken", ("nothing was handed in, so there is nothing to judge",))
         return decide({name: both.hour for name, both in self.parts.items()}, len(self.red_flags()))
+
+    def decide_without_clock(self) -> Decision:
+        """The word, by the same rule, for what was reached at the end."""
+        return decide({name: both.end for name, both in self.parts.items()}, len(self.red_flags()))
 
     @cached_property
     def _events(self) -> dict[str, Event]:
@@ -124,6 +147,10 @@ class Result:
         return [
             event for event in self.capstone.checks() if event["at"] <= until and isinstance(event.get("cells"), dict)
         ]
+
+    def _cells(self, until: datetime) -> Cells:
+        check = max(self._checks(until), key=lambda event: best([event]), default=None)
+        return {cell: [] if check is None else check["cells"].get(cell, []) for cell in CELLS}
 
     def _of_the_script(self, until: datetime) -> float:
         """In thirds: whole ones for what was named alone, half ones for what the doctor had to show."""
@@ -149,16 +176,21 @@ class Result:
             chapters = [chapter for one in named for chapter in chapters_of(one)]
             aspect, _, layout = cell.partition(", ")
             of_maps = layout == "maps" and self.cells[f"{aspect}, features"] is None
+            late = RIGHT_BUT_LATE if self.cells_at_the_end[cell] is None else ""
             for chapter in chapters or [CHAPTER_OF_MAPS if of_maps else ASPECTS[aspect].chapter]:
-                yield chapter, f"{' and '.join(f'`{one}`' for one in named) or aspect}, in the module"
+                yield chapter, f"{' and '.join(f'`{one}`' for one in named) or aspect}, in the module{late}"
         for bug, how in self.bugs.items():
             if how != "alone":
-                yield bug.chapter, f"{bug.name}, in the script"
+                yield bug.chapter, f"{bug.name}, in the script{RIGHT_BUT_LATE if how == f'alone{LATE}' else ''}"
         for id_ in self.capstone.asked:
             answer = self.answers.get(id_)
             good = answer is not None and percent(answer.score) >= STRONG and not answer.red_flags
             if not good or not self.answered_in_time(id_):
-                yield questions()[id_].chapter, f"`{id_}`"
+                yield questions()[id_].chapter, f"`{id_}`{RIGHT_BUT_LATE if good else ''}"
+
+
+def _is_lacking(reason: str) -> bool:
+    return not reason.endswith(RIGHT_BUT_LATE)
 
 
 def total(parts: Mapping[str, float]) -> float:
@@ -198,7 +230,7 @@ def percent(share: float) -> int:
     return round(100 * share)
 
 
-def cells_of(check: tuple[Any, ...]) -> dict[str, list[str] | None]:
+def cells_of(check: tuple[Any, ...]) -> Cells:
     """What is kept of a check: None for what is right, else the named mistakes."""
     return {
         f"{cell.aspect}, {cell.layout}": None

@@ -168,6 +168,13 @@ def not_done(id_: str) -> Note:
     return Note(f"{id_}: answer it first.", f'Then `capstone.done("{id_}")` shows its rubric.')
 
 
+def unmarked(ids: list[str]) -> Note:
+    """That the report is the end, so that marks come before it."""
+    calls = "\n".join(f'capstone.mark("{one}", [])' for one in ids)
+    how = "You have answered these. Put the numbers of the points that you made between the brackets:"
+    return Note("The report comes after your marks.", f"{how}\n\n{code(calls)}")
+
+
 def marked_before(answer: Answer) -> Note:
     """That the first marks count."""
     return Note(

@@ -58,6 +58,7 @@ def test_an_average_submission_gets_credit_for_each_part_and_reads_what_failed(d
     }
     page = repr(report)
     assert "| backward | missing-mean-gradient | missing-mean-gradient |" in page
+    assert "Named too, without a planted bug: 1, 2." in page
     for bug, how in zip(capstone.script.bugs, ("alone", "with the doctor", "not"), strict=True):
         assert f"| {bug.name} | {how} |" in page
 
@@ -91,8 +92,40 @@ def test_what_comes_after_the_hour_is_kept_and_marked(desk, latest, watch):
     report = desk.report()
     assert shares(report, "hour") == [75, 0, 0, 0]
     assert shares(report, "end") == [100, 33, 100, 0]
-    assert "alone, after the hour" in repr(report)
-    assert "after the hour" in repr(report).split("## Plots and questions")[1]
+    page = repr(report)
+    assert "alone, after the hour" in page
+    assert "after the hour" in page.split("## Plots and questions")[1]
+    late = [reason for reasons in report.result.read_again().values() for reason in reasons if "late" in reason]
+    assert set(late) == {
+        "`stats-detached`, in the module (right, but late)",
+        f"{capstone.script.bugs[0].name}, in the script (right, but late)",
+        *(f"`{one}` (right, but late)" for one in capstone.drawn.plots),
+    }
+    assert report.result.decide().word == "not yet"
+    assert "What you had at the end would have been “nearly there”" in page
+
+
+def test_a_page_of_which_nothing_stood_in_time_shows_what_came_after(desk, latest, watch):
+    desk.begin(seed=4)
+    watch.wait(70)
+    write_page(latest(), ("if ctx.training:", "if False:"))
+    desk.check()
+    page = repr(desk.report())
+    assert "Checks: 1. The best one after the 60 minutes:" in page
+    assert "| backward | stats-detached | stats-detached |" in page
+
+
+def test_what_was_answered_is_marked_before_the_report_ends_it(desk, latest):
+    desk.begin(seed=4)
+    first, second, *_ = latest().asked
+    desk.done(first)
+    answer_fully(desk, second)
+    note = desk.report()
+    assert note.headline == "The report comes after your marks."
+    assert f'capstone.mark("{first}", [])' in note.message
+    assert second not in note.message
+    desk.mark(first, [])
+    assert shares(desk.report(), "hour")[2] == 50
 
 
 def test_marks_may_come_after_the_hour_if_the_answer_did_not(desk, latest, watch):

@@ -45,6 +45,7 @@ def test_a_killed_process_loses_nothing_and_the_hour_goes_on(desk, latest, watch
     assert "class BatchNorm" in (capstone.folder / "batch_norm.py").read_text()
     desk.begin()
     assert len(kept(Progress(), watch)) == 1
+    desk.mark(capstone.asked[0], [1])
     result = desk.report().result
     assert [result.parts["the module"].hour, result.parts["the script"].hour] == [1, pytest.approx(1 / 3)]
 

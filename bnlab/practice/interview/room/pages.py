@@ -16,6 +16,7 @@ STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46em;margin:2em auto;padding:0 1em;color:#222}"
     "h1{font-size:1.6em}h2{font-size:1.25em;margin-top:2em}h3{font-size:1.05em;margin-top:1.8em}"
     "table{border-collapse:collapse}th,td{text-align:left;padding:.2em 1.2em .2em 0;border-bottom:1px solid #ddd}"
+    "td:first-child{white-space:nowrap}"
     "pre{font-size:.85em;background:#f5f5f5;padding:.6em;overflow-x:auto;white-space:pre-wrap}code{background:#f5f5f5}"
     "img{max-width:100%}"
 )
