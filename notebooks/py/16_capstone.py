@@ -57,9 +57,9 @@ recall("16")
 # 1. **The module.** A file with a specification and two imports. You write the layer below them: forward, a backward of
 #    your own, running statistics, evaluation, for features and for images. `capstone.check()` says what is right and
 #    calls a mistake by its name. Check as often as you like: the best check counts, not the last.
-# 2. **The script.** A training script of some eighty lines that runs and raises nothing, with three bugs in it. You
-#    name three lines, and they are sealed. Only then may the doctor of chapter [10](10_mistakes.ipynb) look, and what
-#    you name after that counts half.
+# 2. **The script.** A training script of some ninety lines that runs and raises nothing, with three bugs in it. You
+#    name three lines by their numbers, and they are sealed; where a line is missing, name one beside its place. Only
+#    then may the doctor of chapter [10](10_mistakes.ipynb) look, and what you name after that counts half.
 # 3. **Two plots** to explain, as to somebody who sees them for the first time.
 # 4. **Four questions** to answer aloud, two of the level core, one deep, one of research. When you have answered, you
 #    say so; then the rubric unfolds and you mark yourself, as in chapter [15](15_interview.ipynb).
@@ -171,9 +171,9 @@ takeaway(
 
 # %% [markdown]
 # In training the statistics are made from x, and two more terms come into the way back. You know which; chapter
-# [04](04_mechanism_backward.ipynb) derived them in six steps and then in one line. The judge follows the graph behind
-# your output, and where autograd would differentiate the arithmetic by itself it says so and gives no credit for the
-# backward. The rest of the layer counts all the same.
+# [04](04_mechanism_backward.ipynb) derived them in six steps and then in one line. The judge follows the gradient on
+# its way back, and where autograd differentiates the arithmetic by itself, or is called in your `backward`, it says so
+# and gives no credit for the backward. The rest of the layer counts all the same.
 #
 # ## A page, judged
 #
@@ -254,12 +254,13 @@ takeaway(
 #
 # ## What the report says
 #
-# `capstone.report()` ends the hour. It shows the scores of each part, at the hour and at the end; each aspect of the
-# module, with the mistakes by name; each bug with its line, why it is one, and whether the doctor can see it. Some bugs
-# it cannot see. It looks at a network, a loader, an optimiser and a step; what was done before they were handed over,
-# and what your loop does around them, it never meets. Then come the points that your answers lacked, the red flags that
-# you said, and the chapters to read again, the most needed first. That list is made from what failed, and from nothing
-# else. The page is saved beside your progress, and from the second time on it shows your earlier capstones, too.
+# `capstone.report()` ends the hour, once what you answered is marked. It shows the scores of each part, at the hour and
+# at the end; each aspect of the module, with the mistakes by name; each bug with its line, why it is one, and whether
+# the doctor can see it. Some bugs it cannot see. It looks at a network, a loader, an optimiser and a step; what was
+# done before they were handed over, and what your loop does around them, it never meets. Then come the points that your
+# answers lacked, the red flags that you said, and, above all that, the chapters to read again, the most needed first: a
+# list made from what was not right at the hour, and from nothing else. The page is saved beside your progress, and from
+# the second time on it shows your earlier capstones, too.
 #
 # It also lays two tests side by side: the ten questions of chapter [00](00_start_here.ipynb), before the course, and
 # the same ten after it. For our candidate, also made up, that looks like this:
@@ -301,8 +302,8 @@ assert (len(gained), len(left)) == (4, 2)
 # beside those above, `capstone.questions()` for the plots and the prompts, `capstone.done(...)` when you have answered
 # one, `capstone.mark(...)` for your marks, and `capstone.report()` for the end.
 #
-# If a file is gone or spoilt, delete it and call `capstone.begin()` again: while a capstone is open it lays what is
-# missing, and writes over nothing.
+# Change the script as you like, but name a line by the number that it had before. If a file is gone or spoilt, delete
+# it and call `capstone.begin()` again: while a capstone is open it lays what is missing, and writes over nothing.
 #
 # ## After the course
 #
