@@ -255,12 +255,12 @@ takeaway(
 # ## What the report says
 #
 # `capstone.report()` ends the hour, once what you answered is marked. It shows the scores of each part, at the hour and
-# at the end; each aspect of the module, with the mistakes by name; each bug with its line, why it is one, and whether
-# the doctor can see it. Some bugs it cannot see. It looks at a network, a loader, an optimiser and a step; what was
-# done before they were handed over, and what your loop does around them, it never meets. Then come the points that your
-# answers lacked, the red flags that you said, and, above all that, the chapters to read again, the most needed first: a
-# list made from what was not right at the hour, and from nothing else. The page is saved beside your progress, and from
-# the second time on it shows your earlier capstones, too.
+# at the end, and the chapters to read again, the most needed first: a list made from what was not right at the hour,
+# and from nothing else. Then come each aspect of the module, with the mistakes by name, and each bug with its line, why
+# it is one, and whether the doctor can see it. Some bugs it cannot see. It looks at a network, a loader, an optimiser
+# and a step; what was done before they were handed over, and what your loop does around them, it never meets. The
+# points that your answers lacked follow, and the red flags that you said. The page is saved beside your progress, and
+# from the second time on it shows your earlier capstones, too.
 #
 # It also lays two tests side by side: the ten questions of chapter [00](00_start_here.ipynb), before the course, and
 # the same ten after it. For our candidate, also made up, that looks like this:
