@@ -95,7 +95,7 @@ class Desk:
         last = len(capstone.script.planted().splitlines())
         if len(lines) > LINES or any(type(line) is not int or not 1 <= line <= last for line in lines):
             raise ValueError(
-                f"expected up to {LINES} numbers of lines from 1 to {last}, got {', '.join(map(str, lines))}"
+                f"expected up to {LINES} numbers of lines from 1 to {last}, got {', '.join(map(repr, lines))}"
             )
         events = capstone.events()
         item = WITH_THE_DOCTOR if DOCTOR in events else ALONE

@@ -1,6 +1,7 @@
 """The hour from its beginning to its report, with a perfect, an average and an empty submission."""
 
 import json
+import re
 
 import pytest
 
@@ -177,7 +178,8 @@ def test_lines_are_sealed_once_alone_and_once_with_the_doctor(desk, latest):
 @pytest.mark.parametrize("lines", [(1, 2, 3, 4), (0,), (10_000,), ("12",), (True,)])
 def test_what_is_no_line_is_refused_and_nothing_is_sealed(desk, latest, lines):
     desk.begin(seed=6)
-    with pytest.raises(ValueError, match=r"^expected up to 3 numbers of lines from 1 to \d+, got "):
+    came = re.escape(", ".join(map(repr, lines)))
+    with pytest.raises(ValueError, match=rf"^expected up to 3 numbers of lines from 1 to \d+, got {came}$"):
         desk.name_bugs(*lines)
     assert latest().events() == {}
 
