@@ -115,11 +115,11 @@ title = "Networks with batch norm test better than plain ones, whether their inp
 shift_and_smoothness.drift_and_accuracy(noisy, title=title)
 
 # %% [markdown]
-# Each dot is a seed, at its arm's best rate. Far to the left is batch norm. That is nearly built in: behind a norm a
-# unit's mean over a fixed batch is its $\beta$, whatever the layers below do. But the two noisy arms lie as far right
-# as the plain network, or further, and above it: to test well, inputs need not keep still. To fit is another matter. Of
-# what the norm gains in training loss, noise of 0.5 leaves little; noise of 0.25, with which inputs drift as far as in
-# the plain network, leaves most.
+# Each dot is a seed. Far to the left is batch norm. That is nearly built in: behind a norm a unit's mean over a fixed
+# batch is its $\beta$, whatever the layers below do. But the two noisy arms lie as far right as the plain network, or
+# further, and above it: to test well, inputs need not keep still. To fit is another matter. Of what the norm gains in
+# training loss, noise of 0.5 leaves little; noise of 0.25, with which inputs drift as far as in the plain network,
+# leaves most.
 
 # %%
 shown = (
@@ -144,7 +144,7 @@ reveal("drift-and-accuracy")
 # What does this *not* show? This noise averages out over the steps, while the drift of training goes somewhere. Noise
 # may also regularise, which only a test rewards. And a norm can take out what noise did to the size of the signal;
 # without norms the same noise costs far more (the dots at the lower right). So the experiment parts stillness from all
-# *else* that a norm does, and does not say what of that else it is.
+# *else* that a norm does, and does not say what of it counts.
 #
 # Now the second definition, at one rate for all arms (0.2):
 
@@ -167,8 +167,8 @@ shift_and_smoothness.shifts_over_training(noisy, 1, title=title)
 # Left, drift; in the middle, how far the last hidden layer's gradient moves by the step of the layers below; right, the
 # loss. Santurkar et al. found this second shift often no smaller with batch norm. Here it is smaller, and the cosine,
 # which knows no lengths, agrees; the lengths themselves cannot simply be compared (next section). Noise of 0.25 brings
-# the cosine back to about that of the plain network, which still tests worse. (Where noise is held through the step, it
-# is the layers alone that move the gradient, and less than in the network without noise.)
+# the cosine back to about that of the plain network, which still tests worse. (Where noise is held through the step,
+# only the layers move the gradient, and less than without noise.)
 #
 # ## 2. Smoothness
 #
