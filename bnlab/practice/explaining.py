@@ -16,6 +16,7 @@ MEANING = {
     "n": "taken alone, it predicts something else",
     "-": "it says nothing of it, or nobody here has measured what it says",
 }
+EMPTY = "."  # in place of a letter
 
 Letter = Literal["y", "n", "-"]
 
@@ -74,17 +75,22 @@ class Table:
 
 
 def explanations(answers: str | None = None) -> Note:
-    """Show the empty table, or compare your letters with the course's; nothing is kept.
+    """Compare your letters with the course's, or without any show the course's; nothing is kept.
 
     Args:
-        answers: a letter of `MEANING` for each cell, row by row from the top; spaces between them are free.
+        answers: a letter of `MEANING` for each cell, row by row from the top; spaces between them are free. As long as
+            a dot stands for one of them, the empty table is shown and no answer.
 
     Raises:
         ValueError: `answers` is something else.
     """
     if answers is None:
-        return _asked(table())
-    return _compared(table(), _chosen(answers, len(table().letters)))
+        return Note("The course's letters.", _reasons(table(), table().letters))
+    letters = _chosen(answers, len(table().letters))
+    if EMPTY in letters:
+        return _asked(table(), letters)
+    same = sum(own == theirs for own, theirs in zip(table().letters, letters, strict=True))
+    return Note(f"The same letter in {same} of {len(letters)} cells.", _reasons(table(), letters))
 
 
 @cache
@@ -108,36 +114,34 @@ def read_table(file: Path) -> Table:
 
 def _chosen(answers: str, count: int) -> str:
     letters = "".join(answers.lower().split()) if isinstance(answers, str) else ""
-    if len(letters) != count or set(letters) - set(MEANING):
-        raise ValueError(f"answers: expected {count} letters, {', '.join(MEANING)}, got {answers!r}")
+    if len(letters) != count or set(letters) - {*MEANING, EMPTY}:
+        known = ", ".join(MEANING)
+        raise ValueError(f"answers: expected {count} letters, {known}, or {EMPTY} for none, got {answers!r}")
     return letters
 
 
-def _asked(empty: Table) -> Note:
+def _asked(empty: Table, letters: str) -> Note:
     columns = "\n".join(f"{one.name:12}{one.found}" for one in empty.observations)
     rows = "\n".join(f"{one.name:20}{one.says}" for one in empty.explanations)
-    letters = "\n".join(f"{letter}  {meaning}" for letter, meaning in MEANING.items())
-    blank = " ".join(["." * len(empty.observations)] * len(empty.explanations))
+    meanings = "\n".join(f"{letter}  {meaning}" for letter, meaning in MEANING.items())
     paragraphs = [
         "What was found, in this course:",
         code(columns),
         "What is said to be the reason:",
         code(rows),
-        code(_grid(empty, ["."] * len(empty.letters))),
-        "Put a letter into each cell:",
-        code(letters),
-        f'Compare with `explanations("{blank}")`, your letters in place of the dots, row by row.',
+        code(_grid(empty, list(letters))),
+        "Put a letter in place of each dot, row by row, and call it again:",
+        code(meanings),
     ]
     return Note("Which explanation accounts for what?", "\n\n".join(paragraphs))
 
 
-def _compared(ours: Table, letters: str) -> Note:
+def _reasons(ours: Table, letters: str) -> str:
+    """The table with each cell's reason and claims; beside ours, the learner's letter where it is another one."""
     marks = [own if own == theirs else f"{own} ({theirs})" for own, theirs in zip(ours.letters, letters, strict=True)]
-    paragraphs, theirs, claims = (
-        [code(_grid(ours, marks)), "In brackets: yours, where it differs."],
-        iter(letters),
-        ledger(),
-    )
+    paragraphs, theirs, claims = [code(_grid(ours, marks))], iter(letters), ledger()
+    if letters != ours.letters:
+        paragraphs.append("In brackets: yours, where it differs.")
     for row in ours.explanations:
         for observation, cell in zip(ours.observations, row.cells, strict=True):
             letter = next(theirs)
@@ -145,8 +149,7 @@ def _compared(ours: Table, letters: str) -> Note:
             carried = "; ".join(f"`{one.claim}`: {claims[one.claim].verdict}" for one in cell.evidence)
             carries = f" ({carried})" if carried else ""
             paragraphs.append(f"{row.name}, {observation.name}: {cell.letter}{yours}. {cell.why}{carries}")
-    same = sum(own == theirs for own, theirs in zip(ours.letters, letters, strict=True))
-    return Note(f"The same letter in {same} of {len(letters)} cells.", "\n\n".join(paragraphs))
+    return "\n\n".join(paragraphs)
 
 
 def _grid(ours: Table, marks: list[str]) -> str:

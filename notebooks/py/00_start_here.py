@@ -263,7 +263,7 @@ found
 # | [09 Use cases: sequences](09_use_cases_rnn.ipynb) | Why do RNNs and transformers normalise differently? | 40 |
 # | [10 Mistakes](10_mistakes.ipynb) | Which mistakes does it invite, and how do you find them? | 60 |
 # | [11 Alternatives](11_alternatives.ipynb) | Which norm should you choose, and why? | 40 |
-# | [12 Why it works](12_why_it_works.ipynb) | Why does it work, and what speaks against each explanation? | 45 |
+# | [12 Why it works](12_why_it_works.ipynb) | Why does it work, and what speaks against each explanation? | 75 |
 # | [13 Fast kernels](13_fast_kernels.ipynb) | How fast can it be, and what does speed cost? | 90, elective |
 # | [14 Production](14_production.ipynb) | What happens to it on its way into production? | 60 |
 # | [15 The interview](15_interview.ipynb) | How do you answer when somebody asks you about it? | 45 |

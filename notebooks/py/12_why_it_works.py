@@ -16,7 +16,7 @@
 #
 # **You will** let the inputs of a network drift on purpose, make a loss a hundred times smoother without changing a
 # single prediction, see weights bear a rate of 1000, and predict how gradients grow. **You learn** four explanations of
-# batch norm, what each predicts, and which evidence speaks for it and against it. **You need** 45 minutes, and chapters
+# batch norm, what each predicts, and which evidence speaks for it and against it. **You need** 75 minutes, and chapters
 # [02](02_purpose.ipynb), [04](04_mechanism_backward.ipynb), [07](07_benefits_robust.ipynb) and
 # [08](08_use_cases_cnn.ipynb).
 #
@@ -208,22 +208,22 @@ raw = (
     "rescaled-norm-rougher",
 )
 for name in (*raw, "flatter-at-a-higher-rate", "smoother-untrained"):
-    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
+    print(claims[name].summary)
 landscape = studies.result("landscape")
 title = "Per distance moved the loss is smoother with batch norm, until its weights are rescaled"
 shift_and_smoothness.landscape_over_training(landscape, title=title)
 
 # %% [markdown]
-# By all three measures batch norm (blue) is smoother than no norm in training; before it, or by the loss at twice the
+# By the three measures drawn batch norm (blue) is smoother than no norm in training; before it, or by the loss at twice the
 # rate, it is not. (The third is the weakest: *partly* with ten seeds, and it was given ten more after that look.) But
-# shorten the weights (green), and the very same functions are the *rougher* ones. A unit that both networks share: each
+# shorten the weights (green), and the very same functions are the *rougher* ones by the third. A unit that both networks share: each
 # weight matrix moves against its gradient by the same *share of its own length* (the root of its summed squares). How
 # long may such a step be, if it is to bring half of the decrease that the gradient promises?
 
 # %%
 shared = ("norm-predicts-farther", "norm-predicts-farther-at-a-higher-rate", "norm-promises-more")
 for name in (*shared, "norm-steadies-relative-gradient", "norm-promises-more-on-digits"):
-    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
+    print(claims[name].summary)
 takeaway(
     "Per distance moved, the order of two networks turns when weights are rescaled. In steps that are a share of each "
     "matrix's length it cannot, and this network's gradient holds good about twice as far with batch norm.",
@@ -288,7 +288,7 @@ takeaway(
     "turns them: both are a schedule of the effective rate.",
     {claims[name].verdict for name in (*shown, "decay-is-a-schedule")} == {"supported"},
 )
-title = "Weights before a norm take up most of the rate; enough decay brings all to one angle, the largest late"
+title = "Weights before a norm take up most of the rate; enough decay brings all to one angle"
 scale_and_depth.effective_rates(studies.result("effective_rate"), title=title)
 
 # %% [markdown]
@@ -355,7 +355,7 @@ scale_and_depth.gradient_growth(growth, title=title)
 # %%
 shown = ("activations-blow-up", "branch-fades-with-depth", "depth-40-skip-init", "depth-plain-limit")
 for name in (*shown, "activations-grow-at-small-rate", "gradients-evener-than-he"):
-    print(f"{name}: {claims[name].verdict}, {claims[name].measured}")
+    print(claims[name].summary)
 takeaway(
     "Batch norm stops large steps from multiplying through the layers, and makes residual branches fade with depth. It "
     "does not save 40 plain layers, nor is it needed where something else makes the branches small.",
@@ -402,17 +402,17 @@ takeaway(
 # %% [markdown]
 # ## Four explanations, five observations
 #
-# Now fill the table, and take each explanation *alone*, as if nothing else mattered. Write your letters in place of the
-# dashes. The course's letters rest on verdicts of the ledger, which stand beside them.
+# Now fill the table, and take each explanation *alone*, as if nothing else mattered. Only then run the cell after it:
+# the course's letters rest on verdicts of the ledger, which stand beside them.
+
+# %%
+explanations("..... ..... ..... .....")
 
 # %%
 explanations()
 
-# %%
-explanations("----- ----- ----- -----")
-
 # %% [markdown]
-# All four predict the large rates, which is why they are so hard to tell apart, and every row has a gap.
+# All four predict the large rates, which is why they are so hard to tell apart, and none predicts all.
 #
 # ## Ten figures of the papers, redrawn
 #

@@ -40,17 +40,30 @@ def test_no_explanation_accounts_for_all_and_every_observation_tells_some_apart(
     assert all(len(set(column)) > 1 for column in list(zip(*rows, strict=True))[1:])
 
 
-def test_the_empty_table_gives_no_letter_away():
-    shown = repr(explanations())
+@pytest.mark.parametrize("filled", ["", "y"])
+def test_an_unfinished_table_gives_no_letter_away(filled):
+    asked = explanations(filled + "." * (20 - len(filled)))
+    shown = repr(asked)
     assert all(f"{letter}  {meaning}" in shown for letter, meaning in MEANING.items())
-    for row in table().explanations:
+    first, *others = table().explanations
+    assert re.search(rf"^ +{first.name} +{filled or re.escape('.')}( +\.){{4}}$", shown, re.MULTILINE)
+    for row in others:
         assert re.search(rf"^ +{row.name}( +\.){{{len(row.cells)}}}$", shown, re.MULTILINE)
-        assert not any(cell.why in in_a_row(explanations()) for cell in row.cells)
-    assert 'explanations("..... ..... ..... .....")' in in_a_row(explanations())
+    assert not any(cell.why in in_a_row(asked) for row in table().explanations for cell in row.cells)
+
+
+def test_without_letters_the_courses_are_shown():
+    shown = in_a_row(explanations())
+    assert shown.startswith("The course's letters.")
+    assert all(
+        cell.why.replace("`", "") in shown.replace("`", "") for row in table().explanations for cell in row.cells
+    )
+    assert "yours" not in shown
 
 
 def test_every_line_fits_a_terminal():
-    assert max(map(len, f"{explanations()!r}\n{explanations('y' * 20)!r}".splitlines())) <= 80
+    for answers in (None, "." * 20, "y" * 20):
+        assert max(map(len, repr(explanations(answers)).splitlines())) <= 80
 
 
 def test_the_same_letters_agree_in_every_cell():
@@ -78,7 +91,7 @@ def test_letters_are_read_row_by_row_whatever_stands_between_them():
 
 @pytest.mark.parametrize("answers", ["y" * 19, "y" * 21, "x" * 20, "", 20 * ["y"]])
 def test_other_answers_are_refused(answers):
-    with pytest.raises(ValueError, match=r"^answers: expected 20 letters, y, n, -, got "):
+    with pytest.raises(ValueError, match=r"^answers: expected 20 letters, y, n, -, or . for none, got "):
         explanations(answers)
 
 

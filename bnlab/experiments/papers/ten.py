@@ -144,7 +144,7 @@ TEN = (
         differs="a ResNet of 4 blocks of 16 channels on digits, 150 steps of Adam, 6 seeds.",
         findings=(
             Finding(CLAIMS["affine-over-random"], "gamma and beta ahead of as many weights"),
-            Finding(CLAIMS["affine-switches-off"], "share of gammas near 0, beyond a third"),
+            Finding(CLAIMS["affine-switches-off"], "share of gammas near 0, less a third"),
         ),
         drawn=("affine_only",),
     ),

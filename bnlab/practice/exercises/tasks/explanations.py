@@ -157,7 +157,7 @@ TASKS = (
             mistake("weight-left", "factor * weight", "1 * weight"),
         ),
         hints=(
-            "At factor * weight the gradient is divided by factor, and yet the step must be factor times as long.",
+            "How long is the gradient at factor * weight, and how long must the step be there? Two factors, not one.",
             "factor * rate * g = new_rate * g / factor. And the share of itself that a weight loses is rate * decay.",
         ),
         after="So a learning rate says nothing, before a norm, unless the length of the weights is said with it.",
