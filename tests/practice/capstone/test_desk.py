@@ -217,6 +217,18 @@ def test_marks_take_an_answer_that_is_done_and_the_first_count(desk, latest):
     assert (answer.points, answer.red_flags, answer.confidence) == ((1,), (1,), 70)
 
 
+def test_of_marks_from_two_kernels_at_once_the_first_count(desk, latest):
+    desk.begin(seed=7)
+    capstone = latest()
+    id_ = capstone.asked[0]
+    desk.done(id_)
+    desk.mark(id_, [1])
+    capstone.progress.record_answer(
+        id_, kind="notebook", points=[1, 2], red_flags=[], score=1.0, sitting=capstone.number, at=capstone.now()
+    )
+    assert latest().answers()[id_].points == (1,)
+
+
 def test_red_flags_keep_from_ready(desk, latest):
     desk.begin(seed=1)
     capstone = latest()

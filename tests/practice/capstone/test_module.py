@@ -63,6 +63,13 @@ def test_a_mistake_costs_the_aspects_that_it_spoils_and_no_others():
     assert spoiled == {"running statistics"}
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_without_eps_the_output_in_evaluation_is_wrong_on_features_and_on_maps(module):
+    wrong = MODULES[module].wrong(next(one for one in MODULES[module].mistakes if one.misconception == "eps-missing"))
+    for task in (task_of_aspect(module, "evaluation", layout) for layout in LAYOUTS):
+        assert not all(map(agree, task.cases, run(task, wrong), expected(task)))
+
+
 class Elementary(nn.Module):
     """A right layer that leaves the way back to autograd, and knows images only."""
 
