@@ -130,13 +130,13 @@ def _try_running_statistics(attempt: Callable[..., nn.Module], case: Case) -> di
     results: dict[str, Any] = {}
     with torch.no_grad():
         _called(layer, *second)
-    results |= {f"{name} after a batch under no_grad": getattr(layer, name).clone() for name in RUNNING}
+    results |= {f"{name} after a batch under no_grad": _kept(layer, name).clone() for name in RUNNING}
     _called(layer, *first)
-    results |= {f"{name} after a second batch": getattr(layer, name).clone() for name in RUNNING}
+    results |= {f"{name} after a second batch": _kept(layer, name).clone() for name in RUNNING}
     _called(layer.eval(), *probe)
-    results |= {f"{name} after evaluation": getattr(layer, name).clone() for name in RUNNING}
+    results |= {f"{name} after evaluation": _kept(layer, name).clone() for name in RUNNING}
     results["running statistics that are saved"] = sum(name in layer.state_dict() for name in RUNNING)
-    results["running statistics that keep a graph"] = sum(getattr(layer, name).grad_fn is not None for name in RUNNING)
+    results["running statistics that keep a graph"] = sum(_kept(layer, name).grad_fn is not None for name in RUNNING)
     return results
 
 
@@ -201,7 +201,14 @@ def _made(attempt: Callable[..., nn.Module], case: Case) -> nn.Module:
 def _set_running(layer: nn.Module, case: Case) -> None:
     for name, values in zip(RUNNING, case.arguments[3], strict=True):
         with torch.no_grad():
-            getattr(layer, name).copy_(torch.tensor(values))
+            _kept(layer, name).copy_(torch.tensor(values))
+
+
+def _kept(layer: nn.Module, name: str) -> Tensor:
+    kept = getattr(layer, name, None)
+    if not isinstance(kept, Tensor):
+        raise Fault(None, f"The layer has no tensor `{name}` yet.")
+    return kept
 
 
 def _called(layer: nn.Module, x: Any, *others: Any) -> Tensor:

@@ -101,6 +101,20 @@ def test_who_leaves_the_way_back_to_autograd_gets_the_rest_and_one_clear_line():
     assert backward.startswith("Autograd finds the gradient here (by AddBackward0, DivBackward0, MulBackward0, ...).")
 
 
+def test_a_page_without_running_statistics_is_told_what_is_missing():
+    class Begun(Elementary):
+        def __init__(self, num_features, **settings):
+            super().__init__(num_features, **settings)
+            del self.running_mean, self.running_var
+
+        def forward(self, x):
+            return nn.functional.relu(x) if self.training else x
+
+    cells = judge("capstone_pytorch", Begun)
+    said = {cell.verdict.message for cell in cells if cell.aspect in ("running statistics", "evaluation")}
+    assert said == {"The layer has no tensor `running_mean` yet."}
+
+
 def edited(*edits):
     """The solution in another style, or with something in it that is not allowed."""
     source = pytorch.TASK.source
