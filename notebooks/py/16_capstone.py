@@ -55,8 +55,9 @@ recall("16")
 # It has four parts, which you may take in any order and leave and come back to.
 #
 # 1. **The module.** A file with a specification and two imports. You write the layer below them: forward, a backward of
-#    your own, running statistics, evaluation, for features and for images. `capstone.check()` says what is right and
-#    calls a mistake by its name. Check as often as you like: the best check counts, not the last.
+#    your own, running statistics, evaluation, for features and for images. Read the specification to its end: it is not
+#    always PyTorch's layer. `capstone.check()` says what is right and calls a mistake by its name. Check as often as
+#    you like: the best check counts, not the last.
 # 2. **The script.** A training script of some ninety lines that runs and raises nothing, with three bugs in it. You
 #    name three lines by their numbers, and they are sealed; where a line is missing, name one beside its place. Only
 #    then may the doctor of chapter [10](10_mistakes.ipynb) look, and what you name after that counts half.

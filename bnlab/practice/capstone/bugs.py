@@ -37,10 +37,12 @@ class Script:
     Attributes:
         id: its file's name in the folder `scripts`, without an ending.
         bugs: what is planted.
+        given_away_by: ids of questions that speak of one of the bugs, and are not asked beside it.
     """
 
     id: str
     bugs: tuple[Bug, ...]
+    given_away_by: tuple[str, ...]
 
     @property
     def sound(self) -> str:
@@ -116,6 +118,12 @@ DIGITS = Script(
             chapter="10_mistakes",
         ),
     ),
+    given_away_by=(
+        "validation-lags-training",
+        "diverges-after-validation",
+        "unshuffled-loader",
+        "momentum-conventions",
+    ),
 )
 TRANSFER = Script(
     "transfer",
@@ -160,6 +168,7 @@ TRANSFER = Script(
             chapter="08_use_cases_cnn",
         ),
     ),
+    given_away_by=("linear-probe-moves-the-features", "freeze-batch-norm", "checkpoint-to-serving"),
 )
 TISSUE = Script(
     "tissue",
@@ -195,5 +204,6 @@ TISSUE = Script(
             chapter="14_production",
         ),
     ),
+    given_away_by=("averaged-weights",),
 )
 SCRIPTS = {script.id: script for script in (DIGITS, TRANSFER, TISSUE)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from bnlab.figures import style
 from bnlab.practice.capstone.bugs import Bug
 from bnlab.practice.capstone.module import ASPECTS, LAYOUTS
-from bnlab.practice.capstone.scoring import RULE, WEIGHTS, Result, percent
+from bnlab.practice.capstone.scoring import RULE, WEIGHTS, Decision, Result, percent
 from bnlab.practice.capstone.sitting import DONE, MINUTES
 from bnlab.practice.interview.bank import questions
 from bnlab.practice.interview.pretest import NAMES, Outcome, outcome
@@ -66,22 +66,27 @@ def save_report(result: Result, past: Sequence[Result]) -> Report:
 
 def page(result: Result, past: Sequence[Result]) -> Iterator[Block]:
     """The blocks of the page, in order."""
-    decision, total = result.decide(), result.total
+    decision = result.decide()
     yield Heading(f"Capstone, {result.capstone.started:%Y-%m-%d}: {decision.word}", 1)
     yield Text(_opening(decision.word))
     yield Points(decision.reasons)
+    if decision.word != "not taken":
+        yield from _parts(result, decision)
+    yield from _tests(outcome(result.capstone.progress))
+    yield from _history([*past, result])
+
+
+def _parts(result: Result, decision: Decision) -> Iterator[Block]:
     later = result.decide_without_clock().word
     if decision.word in {"not yet", "nearly there"} and later != decision.word:
         yield Text(f"What you had at the end would have been “{later}”: what is between the two is speed.")
     rows = [(name, f"{weight}%", *_shares(result.parts[name])) for name, weight in WEIGHTS.items()]
-    yield Table((("part", "weight", "at the hour", "at the end"), *rows, ("all", "100%", *_shares(total))))
+    yield Table((("part", "weight", "at the hour", "at the end"), *rows, ("all", "100%", *_shares(result.total))))
     yield Text(RULE)
     yield from _again(result)
     yield from _module(result)
     yield from _script(result)
     yield from _answers(result)
-    yield from _tests(outcome(result.capstone.progress))
-    yield from _history([*past, result])
 
 
 def _opening(word: str) -> str:
@@ -150,6 +155,8 @@ def _answers(result: Result) -> Iterator[Block]:
         question = bank[id_]
         rows.append((id_, question.topic, question.level, when if DONE + id_ in events else "no", score, expected))
     yield Table((("question", "topic", "level", "answered", "score", "expected"), *rows))
+    yield Points(tuple(f"`{id_}`: {bank[id_].prompt}" for id_ in result.capstone.asked))
+    yield Text("`ask(id)`, from `bnlab.practice`, shows one of them again, with its answers.")
     missing = tuple(
         f"`{id_}`: {'; '.join(points)}" for id_ in result.capstone.asked if (points := _missing(result, id_))
     )
@@ -198,7 +205,7 @@ def _history(results: list[Result]) -> Iterator[Block]:
         yield Heading("This capstone and those before it", 2)
         rows = (
             (
-                f"{one.capstone.started:%Y-%m-%d}",
+                f"{one.capstone.started:%Y-%m-%d %H:%M}",
                 f"{percent(one.total.hour)}%",
                 *(f"{percent(shares.hour)}%" for shares in one.parts.values()),
                 one.decide().word,

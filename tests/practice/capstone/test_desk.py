@@ -64,11 +64,12 @@ def test_an_average_submission_gets_credit_for_each_part_and_reads_what_failed(d
         assert f"| {bug.name} | {how} |" in page
 
 
-def test_an_empty_submission_is_not_judged_and_has_everything_to_read(desk, latest):
+def test_an_empty_submission_is_not_judged_and_has_everything_left(desk, latest):
     desk.begin(seed=3)
     report = desk.report()
     assert shares(report, "end") == [0, 0, 0, 0]
     assert report.result.decide().word == "not taken"
+    assert "## The module" not in repr(report)  # no table of what nobody tried
     capstone = latest()
     assert set(report.result.read_again()) == {
         *(aspect.chapter for aspect in ASPECTS.values()),
@@ -269,8 +270,8 @@ def test_the_second_sitting_has_other_variants_and_its_report_shows_both(desk, l
     assert first.drawn.script != second.drawn.script
     assert not {*first.asked} & {*second.asked}
     page = repr(desk.report())
-    assert "| 2026-03-02 | 0% | 0% | 0% | 0% | 0% | not taken |" in page
-    assert "| 2026-03-03 | 0% | 0% | 0% | 0% | 0% | not taken |" in page
+    assert "| 2026-03-02 09:00 | 0% | 0% | 0% | 0% | 0% | not taken |" in page
+    assert "| 2026-03-03 09:00 | 0% | 0% | 0% | 0% | 0% | not taken |" in page
 
 
 def test_the_report_of_an_ended_capstone_can_be_seen_again(desk):

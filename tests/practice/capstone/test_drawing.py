@@ -34,6 +34,13 @@ def test_plots_have_a_plot_and_questions_their_levels_and_topics_of_their_own(se
     assert not {"coding", "roles"} & {*topics}
 
 
+def test_nothing_is_asked_that_gives_a_bug_of_the_script_away():
+    assert {id_ for script in SCRIPTS.values() for id_ in script.given_away_by} <= set(questions())
+    assert all(script.given_away_by for script in SCRIPTS.values())
+    for drawn in (draw(questions(), [], seed) for seed in range(60)):
+        assert not {*drawn.plots, *drawn.questions} & {*SCRIPTS[drawn.script].given_away_by}
+
+
 def test_in_three_capstones_nothing_comes_twice():
     past = drawn_in_a_row(3)
     assert {one.module for one in past} == set(MODULES)

@@ -157,7 +157,7 @@ def test_capstones_stand_in_the_order_in_which_they_were_taken_whatever_the_cloc
     desk.report()
     watch.wait(-60 * 24)
     desk.begin(seed=2)
-    assert "| 2026-03-02 | 0% | 0% | 0% | 0% | 0% | not taken |\n| 2026-03-01 |" in repr(desk.report())
+    assert "| 2026-03-02 09:00 | 0% | 0% | 0% | 0% | 0% | not taken |\n| 2026-03-01 09:00 |" in repr(desk.report())
 
 
 def test_an_hour_that_cannot_be_kept_is_not_started(desk, tmp_path, monkeypatch):
