@@ -214,11 +214,11 @@ title = "Per distance moved the loss is smoother with batch norm, until its weig
 shift_and_smoothness.landscape_over_training(landscape, title=title)
 
 # %% [markdown]
-# By the three measures drawn batch norm (blue) is smoother than no norm in training; before it, or by the loss at twice the
-# rate, it is not. (The third is the weakest: *partly* with ten seeds, and it was given ten more after that look.) But
-# shorten the weights (green), and the very same functions are the *rougher* ones by the third. A unit that both networks share: each
-# weight matrix moves against its gradient by the same *share of its own length* (the root of its summed squares). How
-# long may such a step be, if it is to bring half of the decrease that the gradient promises?
+# By the three measures drawn batch norm (blue) is smoother than no norm in training; before it, or by the loss at twice
+# the rate, it is not. (The third is the weakest: *partly* with ten seeds, and it was given ten more after that look.)
+# But shorten the weights (green), and the very same functions are the *rougher* ones by the third. A unit that both
+# networks share: each weight matrix moves against its gradient by the same *share of its own length* (the root of its
+# summed squares). How long may such a step be, if it is to bring half of the decrease that the gradient promises?
 
 # %%
 shared = ("norm-predicts-farther", "norm-predicts-farther-at-a-higher-rate", "norm-promises-more")
