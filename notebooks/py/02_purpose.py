@@ -398,10 +398,11 @@ check("mean_shift", my_mean_shift)
 # reason for the other is contested. Santurkar et al. added noise behind batch norm that moved the distributions in
 # every step, and report that training went well all the same; they explain the benefit by a smoother loss. They also
 # measure another thing by the same name, how the gradient of a layer changes when the layers below are updated, so the
-# two papers speak about different quantities. Bjorck et al. hold that the gain comes from the large learning rates
-# that batch norm allows; the last picture of this chapter is no evidence against them. That gradients explode in deep
-# plain networks with batch norm is proved for the start, by Yang et al., and not disputed; how much it matters in
-# networks with skip connections is another question.
+# two papers speak about different quantities. Bjorck et al. hold that the gain comes from the large learning rates that
+# batch norm allows; the last picture of this chapter is no evidence against them. That gradients explode in deep plain
+# networks with batch norm is proved for the start, by Yang et al., and not disputed; how much it matters in networks
+# with skip connections is another question. Chapter [12](12_why_it_works.ipynb) sets the explanations against each
+# other, each with its experiment.
 #
 # ## In one sentence
 #

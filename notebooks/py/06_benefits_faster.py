@@ -407,7 +407,8 @@ check("paired_ratio", my_paired_ratio)
 # mainly enables large learning rates: without it, large updates make activations grow with depth, as in our doubled
 # weights. De and Smith find that the benefit of large rates shows only in some regimes of training. Santurkar et al.
 # explain the larger steps by a smoother loss. And all of this is plain gradient descent: an optimiser that rescales its
-# own steps, such as Adam, changes the comparison, and this chapter has not measured it.
+# own steps, such as Adam, changes the comparison, and this chapter has not measured it. Chapter
+# [12](12_why_it_works.ipynb) sets the explanations against each other.
 #
 # ## In one sentence
 #

@@ -404,7 +404,8 @@ check("ghost_batch_norm", my_ghost_batch_norm)
 # effective learning rate. Liu et al. 2021 call that insufficient: they report a test accuracy like that of decay from a
 # rescaling of weights that does not raise the effective rate. *Dropout before batch norm* is another matter again: in
 # evaluation the variance that reaches the norm differs from training. Li et al. 2018 report that DenseNet on CIFAR-100
-# falls from 77.42% to 68.55% with dropout of 0.5 in each bottleneck, and that Wide ResNets are an exception.
+# falls from 77.42% to 68.55% with dropout of 0.5 in each bottleneck, and that Wide ResNets are an exception. Chapter
+# [12](12_why_it_works.ipynb) takes the first two up again.
 #
 # ## In one sentence
 #

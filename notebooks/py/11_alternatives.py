@@ -555,7 +555,7 @@ check("batch_renorm", my_batch_renorm)
 # Shrivastava 2019 report 6.18 points won back at batch 2 by changing evaluation alone, so a good part of the damage
 # there was not done in training; in our MLP exact statistics won back a few points only. *Whether norms are needed.*
 # NFNet, DyT and Derf say no, at the price of other devices or of curves that bound. What a norm then was for, the scale
-# of the signal, the direction of the weights or the outliers, is argued about.
+# of the signal, the direction of the weights or the outliers, is argued about (chapter [12](12_why_it_works.ipynb)).
 #
 # ## In one sentence
 #
